@@ -1,0 +1,167 @@
+"""Whether an entry is the same on both sides: BuildKit's rule, with the facts that decided.
+
+This is ``sameDirent`` of BuildKit's ``util/overlay/overlay_linux.go`` and ``sameFile`` of
+containerd/continuity's ``fs/diff_linux.go``; the two agree. In order: the same inode; mode, owner,
+group and device number; the file capability; a directory needs no more; the size; the time's
+seconds and then its nanoseconds. Where both nanoseconds are zero the time may have been cut off,
+as tar does, and the link target or the content is compared.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whiteout.cancel import CancelToken
+
+if TYPE_CHECKING:
+    from whiteout.merged import Node
+
+_SECOND = 1_000_000_000
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing compared. ``base`` and ``upper`` are plain data; None where nothing is told."""
+
+    field: str
+    base: int | bytes | None
+    upper: int | bytes | None
+    equal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The outcome of comparing an entry with the one in the base.
+
+    ``decided_by`` names the last thing that was looked at. Capabilities, link targets and the
+    result of comparing contents are None where they were not looked at.
+    """
+
+    base: os.stat_result
+    upper: os.stat_result
+    same: bool
+    decided_by: str
+    capabilities: tuple[bytes, bytes] | None = None
+    targets: tuple[bytes, bytes] | None = None
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Everything that was compared, in order, up to what decided."""
+        found = []
+        for field, values in _READINGS:
+            pair = values(self)
+            if pair is None:
+                continue
+            base, upper = pair
+            equal = self.same if field == "content" else base == upper
+            found.append(Fact(field, base, upper, equal))
+            if field == self.decided_by:
+                break
+        return tuple(found)
+
+
+_Pair = tuple[int | bytes | None, int | bytes | None] | None
+
+
+def _stats(read: Callable[[os.stat_result], int]) -> Callable[[Comparison], _Pair]:
+    return lambda comparison: (read(comparison.base), read(comparison.upper))
+
+
+def _inode(comparison: Comparison) -> _Pair:
+    if comparison.base.st_dev != comparison.upper.st_dev:
+        return None
+    return comparison.base.st_ino, comparison.upper.st_ino
+
+
+_READINGS: tuple[tuple[str, Callable[[Comparison], _Pair]], ...] = (
+    ("inode", _inode),
+    ("mode", _stats(lambda status: status.st_mode)),
+    ("owner", _stats(lambda status: status.st_uid)),
+    ("group", _stats(lambda status: status.st_gid)),
+    ("device", _stats(lambda status: status.st_rdev)),
+    ("capability", lambda comparison: comparison.capabilities),
+    ("type", _stats(lambda status: stat.S_IFMT(status.st_mode))),
+    ("size", _stats(lambda status: status.st_size)),
+    ("seconds", _stats(lambda status: status.st_mtime_ns // _SECOND)),
+    ("nanoseconds", _stats(lambda status: status.st_mtime_ns % _SECOND)),
+    ("target", lambda comparison: comparison.targets),
+    ("content", lambda comparison: (None, None)),
+)
+
+
+def compare(base: Node, upper: Node, cancel: CancelToken) -> Comparison:
+    """Compare *upper* with *base* by BuildKit's rule.
+
+    Raises:
+        OSError: an attribute, a link or content cannot be read.
+        Cancelled: *cancel* was cancelled.
+    """
+    old, new = base.status, upper.status
+    if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino):
+        return Comparison(old, new, True, "inode")
+    for field in ("mode", "uid", "gid", "rdev"):
+        if getattr(old, f"st_{field}") != getattr(new, f"st_{field}"):
+            return Comparison(old, new, False, _NAMES[field])
+    capabilities = base.capability(), upper.capability()
+    if capabilities[0] != capabilities[1]:
+        return Comparison(old, new, False, "capability", capabilities)
+    if upper.is_directory:
+        return Comparison(old, new, True, "type", capabilities)
+    if old.st_size != new.st_size:
+        return Comparison(old, new, False, "size", capabilities)
+    if old.st_mtime_ns // _SECOND != new.st_mtime_ns // _SECOND:
+        return Comparison(old, new, False, "seconds", capabilities)
+    nanoseconds = old.st_mtime_ns % _SECOND, new.st_mtime_ns % _SECOND
+    if nanoseconds != (0, 0):
+        same = nanoseconds[0] == nanoseconds[1]
+        return Comparison(old, new, same, "nanoseconds", capabilities)
+    if stat.S_ISLNK(new.st_mode):
+        targets = base.readlink(), upper.readlink()
+        same = targets[0] == targets[1]
+        return Comparison(old, new, same, "target", capabilities, targets)
+    if not upper.is_file or new.st_size == 0:
+        return Comparison(old, new, True, "nanoseconds", capabilities)
+    return Comparison(old, new, _same_content(base, upper, cancel), "content", capabilities)
+
+
+def compare_directories_only(base: Node, upper: Node) -> Comparison | None:
+    """The rule of BuildKit's first overlay differ: None where one side is no directory."""
+    if not (base.is_directory and upper.is_directory):
+        return None
+    old, new = base.status, upper.status
+    for field in ("mode", "uid", "gid", "rdev"):
+        if getattr(old, f"st_{field}") != getattr(new, f"st_{field}"):
+            return Comparison(old, new, False, _NAMES[field])
+    capabilities = base.capability(), upper.capability()
+    if capabilities[0] != capabilities[1]:
+        return Comparison(old, new, False, "capability", capabilities)
+    return Comparison(old, new, True, "type", capabilities)
+
+
+_NAMES = {"mode": "mode", "uid": "owner", "gid": "group", "rdev": "device"}
+
+
+def _same_content(base: Node, upper: Node, cancel: CancelToken) -> bool:
+    with (
+        open(base.open_file(), "rb", buffering=0) as old,
+        open(upper.open_file(), "rb", buffering=0) as new,
+    ):
+        while True:
+            cancel.check()
+            left, right = _read_chunk(old.fileno()), _read_chunk(new.fileno())
+            if left != right:
+                return False
+            if not left:
+                return True
+
+
+def _read_chunk(descriptor: int) -> bytes:
+    chunk = os.read(descriptor, _CHUNK)
+    while 0 < len(chunk) < _CHUNK and (more := os.read(descriptor, _CHUNK - len(chunk))):
+        chunk += more
+    return chunk

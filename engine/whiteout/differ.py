@@ -1,0 +1,485 @@
+"""The differ: what a snapshot changed, one directory at a time or as a stream.
+
+Every directory of a snapshot is judged in one of three ways, its *standing*:
+
+* :class:`OverlayStanding` — the entries of the upper directory, each looked up in the base:
+  BuildKit's ``util/overlay/overlay_linux.go``;
+* :class:`WalkingStanding` — both sides listed and merged by name: ``doubleWalkDiff`` of
+  containerd/continuity's ``fs/diff.go``. It serves opaque and redirected directories, and as the
+  walking differ whole snapshots;
+* :class:`BaseStanding` — only the base has it: removed, or never touched.
+
+A standing knows its entries (:meth:`Standing.entries`) and the standing of a directory among them
+(:meth:`Standing.descend`), and nothing of what is above, below or beside it. So one directory
+costs what that directory holds, and the full stream is the same computation, depth first in byte
+order. Neither holds a list of the tree.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from whiteout.cancel import CancelToken
+from whiteout.comparison import compare, compare_directories_only
+from whiteout.display import display_path
+from whiteout.entries import is_whiteout_device
+from whiteout.errors import NotFound, ReadError, SnapshotChanged, read_error
+from whiteout.layers import Marks
+from whiteout.marks import UNMARKED, EntryMarks, is_whiteout
+from whiteout.merged import MergedDirectory, MergedView, Node
+from whiteout.verdicts import ChangeKind, Method, Opaque, Reason, Verdict
+
+
+class Rules(Enum):
+    """Which of BuildKit's rule sets judges the entries of an upper directory."""
+
+    CURRENT = "current"
+    """BuildKit 0.12 and later."""
+    ORIGINAL = "original"
+    """BuildKit's first overlay differ: only directories are compared with the base."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict with the live node behind its upper entry, for whoever needs the content."""
+
+    verdict: Verdict
+    node: Node | None
+    base: Node | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """The two sides of a snapshot: the base, and the view of everything with the upper on top."""
+
+    base: MergedView
+    merged: MergedView
+    rules: Rules
+    cancel: CancelToken
+
+
+class Standing(ABC):
+    """How the entries of one directory are judged."""
+
+    __slots__ = ("path", "trees")
+
+    def __init__(self, trees: Trees, path: bytes) -> None:
+        self.trees = trees
+        self.path = path
+
+    @abstractmethod
+    def names(self) -> list[bytes]:
+        """The names to judge, in byte order. Raises ``OSError``."""
+
+    @abstractmethod
+    def judge(self, name: bytes) -> Finding | None:
+        """The verdict on one name, or None where there is nothing at all.
+
+        Raises:
+            OSError: something cannot be read.
+            ReadError: something cannot be read, in words.
+        """
+
+    @abstractmethod
+    def descend(self, finding: Finding) -> Standing | None:
+        """The standing of the directory *finding*, or None where there is nothing below."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back the descriptors of the directory; it may be used again."""
+
+    def child_path(self, name: bytes) -> bytes:
+        """The path of the entry *name*."""
+        return self.path + b"/" + name
+
+    def finding(self, name: bytes) -> Finding | None:
+        """As :meth:`judge`, with every error turned into a :class:`ReadError` that names the path.
+
+        Raises:
+            ReadError: something cannot be read.
+            Cancelled: the token was cancelled.
+        """
+        self.trees.cancel.check()
+        try:
+            return self.judge(name)
+        except OSError as error:
+            raise read_error("read", self.child_path(name), error) from error
+
+    def listing(self) -> list[bytes]:
+        """As :meth:`names`, with every error turned into a :class:`ReadError`.
+
+        Raises:
+            ReadError: the directory cannot be listed.
+        """
+        try:
+            return self.names()
+        except OSError as error:
+            raise read_error("list", self.path or b"/", error) from error
+
+    def entries(self) -> Iterator[Finding]:
+        """One finding for each entry of the directory; what cannot be read is a finding, too.
+
+        Raises:
+            ReadError: the directory cannot be listed.
+            Cancelled: the token was cancelled.
+        """
+        for name in self.listing():
+            try:
+                finding = self.finding(name)
+            except ReadError as error:
+                finding = Finding(self._unreadable(name, str(error)), None, None)
+            if finding is not None:
+                yield finding
+
+    def _unreadable(self, name: bytes, error: str) -> Verdict:
+        return Verdict(self.child_path(name), None, Reason.UNREADABLE, error=error)
+
+    def _removed_below(self, finding: Finding) -> Standing | None:
+        verdict = finding.verdict
+        if finding.base is None or not verdict.replaces_directory:
+            return None
+        directory = finding.base.open_directory()
+        return BaseStanding(self.trees, verdict.path, directory, Reason.REMOVED_WITH_PARENT)
+
+
+class OverlayStanding(Standing):
+    """A directory of the upper directory that is merged with the base's directory, if any.
+
+    ``under_file`` tells that the base has something else than a directory there or above.
+    """
+
+    __slots__ = ("base", "under_file", "upper")
+
+    def __init__(
+        self,
+        trees: Trees,
+        path: bytes,
+        upper: MergedDirectory,
+        base: MergedDirectory | None,
+        under_file: bool = False,
+    ) -> None:
+        super().__init__(trees, path)
+        self.upper = upper
+        self.base = base
+        self.under_file = under_file
+
+    def names(self) -> list[bytes]:
+        return self.upper.names_raw()
+
+    def close(self) -> None:
+        self.upper.close()
+        if self.base is not None:
+            self.base.close()
+
+    def judge(self, name: bytes) -> Finding | None:
+        node = self.upper.lookup_raw(name)
+        base = self.base.lookup(name) if self.base is not None else None
+        if node is None:
+            return self._untouched(name, base)
+        if self.under_file and self.trees.rules is Rules.ORIGINAL:
+            raise ReadError(
+                f"{display_path(self.child_path(name))}: its parent is not a directory in the base,"
+                " which the original rules cannot diff; use the current rules"
+            )
+        if self._is_whiteout(node):
+            return self._whiteout(name, node, base)
+        return self._entry(name, node, base)
+
+    def _is_whiteout(self, node: Node) -> bool:
+        if self.trees.rules is Rules.ORIGINAL:
+            return is_whiteout_device(node.status)
+        part = node.part
+        marks = part.marks or Marks.TRUSTED
+        return is_whiteout(part.directory, node.name, node.status, marks)
+
+    def _whiteout(self, name: bytes, node: Node, base: Node | None) -> Finding:
+        return Finding(
+            Verdict(
+                self.child_path(name),
+                ChangeKind.DELETE if base is not None else None,
+                Reason.DELETED if base is not None else Reason.WHITEOUT_OF_NOTHING,
+                node.entry,
+                base.entry if base is not None else None,
+                whiteout=True,
+            ),
+            node,
+            base,
+        )
+
+    def _entry(self, name: bytes, node: Node, base: Node | None) -> Finding:
+        path = self.child_path(name)
+        marks = self._marks(node)
+        opaque = Opaque.NO
+        if node.is_directory and marks.opaque == b"y":
+            opaque = Opaque.YES if base is not None else Opaque.WITHOUT_BASE
+        redirect = marks.redirect if node.is_directory and opaque is Opaque.NO else None
+        metacopy = marks.metacopy and node.is_file
+        if metacopy:
+            node = self.trees.merged.find(path) or node
+        comparison = None
+        if base is None:
+            kind: ChangeKind | None = ChangeKind.ADD
+            if self.under_file:
+                reason = Reason.ADDED_UNDER_FILE
+            else:
+                reason = Reason.ADDED if self.base is not None else Reason.ADDED_IN_NEW
+        else:
+            if self.trees.rules is Rules.ORIGINAL:
+                comparison = compare_directories_only(base, node)
+            else:
+                comparison = compare(base, node, self.trees.cancel)
+            same = comparison is not None and comparison.same
+            kind = None if same else ChangeKind.MODIFY
+            reason = Reason.SAME if same else Reason.MODIFIED
+        return Finding(
+            Verdict(
+                path,
+                kind,
+                reason,
+                node.entry,
+                base.entry if base is not None else None,
+                comparison=comparison,
+                opaque=opaque,
+                redirect=redirect,
+                metacopy=metacopy,
+            ),
+            node,
+            base,
+        )
+
+    def _marks(self, node: Node) -> EntryMarks:
+        if node.is_directory or (node.is_file and node.status.st_size):
+            return node.marks
+        return UNMARKED
+
+    def _untouched(self, name: bytes, base: Node | None) -> Finding | None:
+        if base is None:
+            return None
+        verdict = Verdict(self.child_path(name), None, Reason.UNTOUCHED, base=base.entry)
+        return Finding(verdict, None, base)
+
+    def descend(self, finding: Finding) -> Standing | None:
+        verdict, node, base = finding.verdict, finding.node, finding.base
+        below = base.open_directory() if base is not None and base.is_directory else None
+        if node is None:
+            if below is None:
+                return None
+            return BaseStanding(self.trees, verdict.path, below, Reason.UNTOUCHED)
+        if not node.is_directory:
+            return self._removed_below(finding)
+        if verdict.opaque is Opaque.YES:
+            return WalkingStanding(self.trees, verdict.path, node.open_top(), below)
+        if verdict.redirect is not None and self.trees.rules is Rules.CURRENT:
+            merged = self.trees.merged.find(verdict.path)
+            if merged is None or not merged.is_directory:
+                raise SnapshotChanged(
+                    f"{display_path(verdict.path)} vanished while it was read; try again",
+                    verdict.path,
+                )
+            return WalkingStanding(self.trees, verdict.path, merged.open_directory(), below)
+        under_file = self.under_file or (base is not None and below is None)
+        return OverlayStanding(self.trees, verdict.path, node.open_top(), below, under_file)
+
+
+class WalkingStanding(Standing):
+    """Two directories listed and merged by name; the base may be missing."""
+
+    __slots__ = ("base", "upper")
+
+    def __init__(
+        self, trees: Trees, path: bytes, upper: MergedDirectory, base: MergedDirectory | None
+    ) -> None:
+        super().__init__(trees, path)
+        self.upper = upper
+        self.base = base
+
+    def names(self) -> list[bytes]:
+        upper = self.upper.names_and_whiteouts()
+        if self.base is None:
+            return upper
+        return sorted({*upper, *self.base.names()})
+
+    def close(self) -> None:
+        self.upper.close()
+        if self.base is not None:
+            self.base.close()
+
+    def judge(self, name: bytes) -> Finding | None:
+        path = self.child_path(name)
+        node = self.upper.lookup(name)
+        base = self.base.lookup(name) if self.base is not None else None
+        base_entry = base.entry if base is not None else None
+        if node is None:
+            whiteout = self.upper.lookup_raw(name) if self.upper.parts else None
+            mark = whiteout.entry if whiteout is not None else None
+            if base is None and whiteout is None:
+                return None
+            return Finding(
+                Verdict(
+                    path,
+                    ChangeKind.DELETE if base is not None else None,
+                    Reason.MISSING if base is not None else Reason.WHITEOUT_OF_NOTHING,
+                    mark,
+                    base_entry,
+                    Method.WALKING,
+                    whiteout=whiteout is not None,
+                ),
+                whiteout,
+                base,
+            )
+        comparison = None
+        if base is None:
+            kind: ChangeKind | None = ChangeKind.ADD
+            reason = Reason.ADDED if self.base is not None else Reason.ADDED_IN_NEW
+        else:
+            comparison = compare(base, node, self.trees.cancel)
+            if not comparison.same:
+                kind, reason = ChangeKind.MODIFY, Reason.MODIFIED
+            elif node.entry.is_hard_linked:
+                kind, reason = ChangeKind.UNMODIFIED, Reason.LINKED
+            else:
+                kind, reason = None, Reason.SAME
+        marked = node.position == 0 and bool(node.part.marks)
+        marks = node.marks if marked and (node.is_directory or node.is_file) else UNMARKED
+        return Finding(
+            Verdict(
+                path,
+                kind,
+                reason,
+                node.entry,
+                base_entry,
+                Method.WALKING,
+                comparison=comparison,
+                redirect=marks.redirect if node.is_directory else None,
+                metacopy=marks.metacopy and node.is_file,
+            ),
+            node,
+            base,
+        )
+
+    def descend(self, finding: Finding) -> Standing | None:
+        node, base = finding.node, finding.base
+        if node is None or finding.verdict.whiteout or not node.is_directory:
+            return self._removed_below(finding)
+        below = base.open_directory() if base is not None and base.is_directory else None
+        return WalkingStanding(self.trees, finding.verdict.path, node.open_directory(), below)
+
+
+class BaseStanding(Standing):
+    """A directory that only the base has: removed from the snapshot, or never touched by it."""
+
+    __slots__ = ("base", "reason")
+
+    def __init__(self, trees: Trees, path: bytes, base: MergedDirectory, reason: Reason) -> None:
+        super().__init__(trees, path)
+        self.base = base
+        self.reason = reason
+
+    def names(self) -> list[bytes]:
+        return self.base.names()
+
+    def close(self) -> None:
+        self.base.close()
+
+    def judge(self, name: bytes) -> Finding | None:
+        base = self.base.lookup(name)
+        if base is None:
+            return None
+        verdict = Verdict(self.child_path(name), None, self.reason, base=base.entry)
+        return Finding(verdict, None, base)
+
+    def descend(self, finding: Finding) -> Standing | None:
+        if finding.base is None or not finding.base.is_directory:
+            return None
+        directory = finding.base.open_directory()
+        return BaseStanding(self.trees, finding.verdict.path, directory, self.reason)
+
+
+def root_standing(trees: Trees, method: Method) -> Standing:
+    """The standing of the root, which itself is never recorded."""
+    if method is Method.WALKING:
+        return WalkingStanding(trees, b"", trees.merged.root, trees.base.root)
+    return OverlayStanding(trees, b"", trees.merged.root.top(), trees.base.root)
+
+
+def find(root: Standing, path: bytes) -> tuple[Standing, Finding]:
+    """The finding for the absolute *path*, and the standing of the directory that holds it.
+
+    Raises:
+        NotFound: neither side has it.
+        ReadError: a directory on the way cannot be read.
+    """
+    standing = root
+    finding: Finding | None = None
+    names = [name for name in path.split(b"/") if name]
+    for position, name in enumerate(names):
+        if finding is not None:
+            below = step_into(standing, finding)
+            if below is None:
+                raise NotFound(f"{display_path(finding.verdict.path)} is not a directory")
+            standing = below
+        finding = standing.finding(name)
+        if finding is None:
+            gone = b"/" + b"/".join(names[: position + 1])
+            raise NotFound(f"{display_path(gone)} is neither in the snapshot nor in its base")
+    if finding is None:
+        raise NotFound("the root directory is never recorded")
+    return standing, finding
+
+
+def step_into(standing: Standing, finding: Finding) -> Standing | None:
+    """As :meth:`Standing.descend`, with errors in words.
+
+    Raises:
+        ReadError: the directory cannot be read.
+    """
+    try:
+        return standing.descend(finding)
+    except OSError as error:
+        raise read_error("read", finding.verdict.path, error) from error
+
+
+def walk(root: Standing) -> Iterator[Finding]:
+    """The full stream, depth first in byte order, without what is implied by a removed directory.
+
+    What cannot be read comes as a finding with :attr:`Reason.UNREADABLE`; a directory that cannot
+    be listed gets one after its own.
+
+    Raises:
+        Cancelled: the token was cancelled.
+    """
+    stack: list[tuple[Standing, Iterator[Finding]]] = []
+    below: Standing | None = root
+    while True:
+        if below is not None:
+            stack.append((below, _listed(below)))
+            below = None
+        standing, entries = stack[-1]
+        finding = next(entries, None)
+        if finding is None:
+            standing.close()
+            stack.pop()
+            if not stack:
+                return
+            continue
+        yield finding
+        verdict = finding.verdict
+        if verdict.upper is not None and verdict.upper.is_directory:
+            try:
+                below = step_into(standing, finding)
+            except ReadError as error:
+                yield Finding(_unlistable(verdict.path, error), None, None)
+
+
+def _listed(standing: Standing) -> Iterator[Finding]:
+    try:
+        yield from standing.entries()
+    except ReadError as error:
+        yield Finding(_unlistable(standing.path or b"/", error), None, None)
+
+
+def _unlistable(path: bytes, error: ReadError) -> Verdict:
+    return Verdict(path, None, Reason.UNREADABLE, error=str(error))

@@ -1,0 +1,35 @@
+"""Digests as the OCI image spec writes them: ``sha256:`` and 64 hexadecimal digits."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from whiteout.display import display_text
+from whiteout.errors import UsageError
+
+ALGORITHM = "sha256"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of *data*."""
+    return f"{ALGORITHM}:{hashlib.sha256(data).hexdigest()}"
+
+
+def check_digest(digest: str) -> str:
+    """*digest* itself when it is well formed.
+
+    Raises:
+        UsageError: it is not ``sha256:`` followed by 64 lower-case hexadecimal digits.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise UsageError(
+            f"{display_text(digest)} is not a digest; give sha256: and 64 hexadecimal digits"
+        )
+    return digest
+
+
+def encoded(digest: str) -> str:
+    """The part of *digest* after the colon, which names its file in a store."""
+    return check_digest(digest).partition(":")[2]

@@ -1,0 +1,52 @@
+"""The only road from bytes to a terminal.
+
+File names, link targets and attribute values are bytes that a stranger chose. Nothing of them
+reaches a screen, a message or a line of output but through this module. The result is plain
+printable text without markup meaning to a terminal: no control characters (C0, C1, DEL), no
+bidirectional or zero-width marks, no line separators, no surrogates. What had to be replaced is
+written as ``\\n``, ``\\x1b``, ``\\u202e`` …, and a backslash itself as ``\\\\``, so that two
+different names never look the same for that reason.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PLAIN = re.compile(rb"[ -\[\]-~]*")
+_SHORT = {"\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r"}
+#: Printable by Unicode's word, yet nothing is to be seen of them.
+_INVISIBLE = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+)
+
+
+def _escape(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character in _SHORT:
+        return _SHORT[character]
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, by surrogateescape
+        return f"\\x{code - 0xDC00:02x}"
+    if character.isprintable() and character not in _INVISIBLE:
+        return character
+    if code <= 0x7F:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def display_name(name: bytes) -> str:
+    """Printable text for *name*, one to one: different names never give the same text."""
+    if _PLAIN.fullmatch(name):
+        return name.decode("ascii")
+    return "".join(map(_escape, name.decode("utf-8", "surrogateescape")))
+
+
+#: A path is shown by the same rule as a name; the slash is printable.
+display_path = display_name
+
+
+def display_text(text: str) -> str:
+    """Printable text for a *text* that is not ours, such as a JSON value or a program's message."""
+    return display_name(text.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,227 @@
+"""Layers on disk, read through directory descriptors.
+
+Everything below a layer's own directory is reached one component at a time with ``O_NOFOLLOW``, so
+no symlink leads out of a layer, and a path may be longer than ``PATH_MAX``. A :class:`Directories`
+pool keeps a bounded number of descriptors and opens a directory again when it is needed again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import stat
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Flag
+from types import TracebackType
+
+from whiteout import xattrs
+from whiteout.display import display_path
+from whiteout.entries import is_whiteout_device
+from whiteout.errors import SnapshotChanged, read_error
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+
+class Marks(Flag):
+    """Which extended attributes of a layer count as overlayfs' marks.
+
+    ``TRUSTED`` is the kernel's default, ``USER`` what a mount with ``userxattr`` reads. A ``PLAIN``
+    directory has no marks at all, and a character device 0:0 in it is just that.
+    """
+
+    PLAIN = 0
+    TRUSTED = 1
+    USER = 2
+    BOTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One directory of a stack, and how its marks are read."""
+
+    path: bytes
+    marks: Marks = Marks.TRUSTED
+
+
+class Directories:
+    """A bounded pool of open directories. It belongs to one thread; close it when done."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        if limit is None:
+            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            limit = 512 if soft == resource.RLIM_INFINITY else max(16, min(512, soft // 3))
+        self._limit = limit
+        self._open: OrderedDict[Directory, int] = OrderedDict()
+
+    def __enter__(self) -> Directories:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every descriptor. The directories may still be used and are opened again."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def root(self, path: bytes) -> Directory:
+        """The directory at *path*, which may be a symlink; opened at once.
+
+        Raises:
+            ReadError: it cannot be opened.
+        """
+        directory = Directory(self, None, path)
+        try:
+            directory.descriptor()
+        except OSError as error:
+            raise read_error("open the layer", path, error) from error
+        return directory
+
+    def descriptor(self, directory: Directory) -> int:
+        """An open descriptor of *directory*, valid until the pool is asked for another one."""
+        descriptor = self._open.get(directory)
+        if descriptor is not None:
+            self._open.move_to_end(directory)
+            return descriptor
+        descriptor = self._reopen(directory)
+        while len(self._open) >= self._limit:
+            os.close(self._open.popitem(last=False)[1])
+        self._open[directory] = descriptor
+        return descriptor
+
+    def forget(self, directory: Directory) -> None:
+        """Close *directory* if it is open."""
+        descriptor = self._open.pop(directory, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _reopen(self, directory: Directory) -> int:
+        missing = [directory]
+        while (parent := missing[-1].parent) is not None and parent not in self._open:
+            missing.append(parent)
+        top = missing.pop()
+        if top.parent is None:
+            descriptor = os.open(top.name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        else:
+            descriptor = os.open(top.name, _DIRECTORY, dir_fd=self._open[top.parent])
+        while missing:
+            try:
+                below = os.open(missing.pop().name, _DIRECTORY, dir_fd=descriptor)
+            finally:
+                os.close(descriptor)
+            descriptor = below
+        return descriptor
+
+
+class Directory:
+    """One directory of a layer. Its methods raise ``OSError``, which the caller words."""
+
+    __slots__ = ("_pool", "name", "parent")
+
+    def __init__(self, pool: Directories, parent: Directory | None, name: bytes) -> None:
+        self._pool = pool
+        self.parent = parent
+        self.name = name
+
+    def descriptor(self) -> int:
+        """An open descriptor, valid until another directory is used."""
+        return self._pool.descriptor(self)
+
+    def close(self) -> None:
+        """Give the descriptor back; the directory may be used again."""
+        self._pool.forget(self)
+
+    @property
+    def path(self) -> bytes:
+        """The path on the host, for messages and for people."""
+        names = []
+        directory: Directory | None = self
+        while directory is not None:
+            names.append(directory.name)
+            directory = directory.parent
+        return b"/".join(reversed(names))
+
+    def path_of(self, name: bytes) -> bytes:
+        """A path to *name* through the descriptor, for calls that take no ``dir_fd``."""
+        return b"/proc/self/fd/%d/%s" % (self._pool.descriptor(self), name)
+
+    def child(self, name: bytes) -> Directory:
+        """The directory *name* in this one; not opened yet."""
+        return Directory(self._pool, self, name)
+
+    def names(self) -> list[bytes]:
+        """The names in the directory, in byte order."""
+        return sorted(map(os.fsencode, os.listdir(self._pool.descriptor(self))))
+
+    def names_and_whiteouts(self) -> tuple[list[bytes], set[bytes]]:
+        """The names in the directory, and apart from them its whiteouts (devices 0:0)."""
+        names: list[bytes] = []
+        special: list[bytes] = []
+        with os.scandir(self._pool.descriptor(self)) as entries:
+            for entry in entries:
+                common = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+                (names if common or entry.is_symlink() else special).append(os.fsencode(entry.name))
+        whiteouts = set()
+        for name in special:
+            status = self.lstat(name)
+            if status is not None and is_whiteout_device(status):
+                whiteouts.add(name)
+            else:
+                names.append(name)
+        return names, whiteouts
+
+    def lstat(self, name: bytes) -> os.stat_result | None:
+        """The status of *name*, or None where there is nothing."""
+        try:
+            return os.stat(name, dir_fd=self._pool.descriptor(self), follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            raise
+
+    def open_file(self, name: bytes, expected: os.stat_result) -> int:
+        """A descriptor for the content of the regular file *name*, the one *expected* is of.
+
+        Raises:
+            SnapshotChanged: something else is there by now.
+        """
+        descriptor = self._open_file(name)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) != (
+            expected.st_dev,
+            expected.st_ino,
+        ):
+            os.close(descriptor)
+            path = self.path + b"/" + name
+            raise SnapshotChanged(
+                f"{display_path(path)} was replaced while it was read; try again", path
+            )
+        return descriptor
+
+    def _open_file(self, name: bytes) -> int:
+        directory = self._pool.descriptor(self)
+        try:
+            return os.open(name, _FILE | os.O_NOATIME, dir_fd=directory)
+        except PermissionError:  # O_NOATIME is for the owner alone
+            return os.open(name, _FILE, dir_fd=directory)
+
+    def readlink(self, name: bytes) -> bytes:
+        """The target of the symlink *name*."""
+        return os.readlink(name, dir_fd=self._pool.descriptor(self))
+
+    def attribute_names(self, name: bytes) -> list[str]:
+        """The names of the extended attributes of *name*."""
+        return xattrs.names(self.path_of(name))
+
+    def attribute(self, name: bytes, attribute: str) -> bytes | None:
+        """The value of one extended attribute of *name*, None where there is none."""
+        return xattrs.get(self.path_of(name), attribute)

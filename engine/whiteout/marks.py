@@ -1,0 +1,104 @@
+"""overlayfs' marks: what the attributes ``trusted.overlay.*`` and ``user.overlay.*`` say.
+
+The rules are those of the kernel's ``Documentation/filesystems/overlayfs.rst`` and of
+``fs/overlayfs/namei.c``. With ``userxattr`` the kernel follows neither redirects nor metacopy, as
+anybody could set those attributes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+
+from whiteout.display import display_name
+from whiteout.entries import is_whiteout_device
+from whiteout.errors import ReadError
+from whiteout.layers import Directory, Marks
+
+TRUSTED_PREFIX = "trusted.overlay."
+USER_PREFIX = "user.overlay."
+
+
+@dataclass(frozen=True, slots=True)
+class EntryMarks:
+    """The marks on one entry. ``opaque`` is ``b"y"``, ``b"x"`` or empty."""
+
+    opaque: bytes = b""
+    redirect: bytes | None = None
+    metacopy: bool = False
+    whiteout: bool = False
+
+
+UNMARKED = EntryMarks()
+
+
+def _prefixes(marks: Marks) -> tuple[str, ...]:
+    if marks is Marks.BOTH:
+        return TRUSTED_PREFIX, USER_PREFIX
+    return (TRUSTED_PREFIX,) if marks is Marks.TRUSTED else (USER_PREFIX,)
+
+
+def read_marks(directory: Directory, name: bytes, marks: Marks, present: list[str]) -> EntryMarks:
+    """The marks on *name*, whose attribute names are *present*.
+
+    Raises:
+        OSError: an attribute cannot be read.
+        ReadError: there is a redirect that must not be followed.
+    """
+    if not marks or not any(".overlay." in attribute for attribute in present):
+        return UNMARKED
+    opaque = b""
+    redirect: bytes | None = None
+    metacopy = whiteout = False
+    for prefix in _prefixes(marks):
+        if not opaque and prefix + "opaque" in present:
+            value = directory.attribute(name, prefix + "opaque")
+            opaque = value if value in (b"y", b"x") else b""
+        whiteout = whiteout or prefix + "whiteout" in present
+        if prefix == USER_PREFIX:
+            if marks is Marks.USER and prefix + "redirect" in present:
+                raise ReadError(
+                    f"{display_name(name)} has a redirect in user.overlay.redirect, which overlayfs"
+                    " refuses to follow; read these layers with trusted.* marks"
+                )
+            continue
+        if prefix + "redirect" in present:
+            redirect = directory.attribute(name, prefix + "redirect")
+        metacopy = prefix + "metacopy" in present
+    return EntryMarks(opaque, redirect or None, metacopy, whiteout)
+
+
+def is_whiteout(directory: Directory, name: bytes, status: os.stat_result, marks: Marks) -> bool:
+    """Whether *name* is a whiteout: a device 0:0, or an empty file with the attribute.
+
+    Raises:
+        OSError: the attributes cannot be read.
+    """
+    if not marks:
+        return False
+    if is_whiteout_device(status):
+        return True
+    if not stat.S_ISREG(status.st_mode) or status.st_size:
+        return False
+    present = directory.attribute_names(name)
+    return any(prefix + "whiteout" in present for prefix in _prefixes(marks))
+
+
+def redirected(components: tuple[bytes, ...], position: int, redirect: bytes) -> tuple[bytes, ...]:
+    """The path to look for in the layers below, after a redirect at ``components[position]``.
+
+    The first component is empty when the result counts from the root of the layers.
+
+    Raises:
+        ReadError: the redirect is malformed.
+    """
+    target = tuple(redirect.split(b"/"))
+    absolute = redirect.startswith(b"/")
+    if any(part in (b"", b".", b"..") for part in target[absolute:]) or (
+        not absolute and len(target) > 1
+    ):
+        raise ReadError(f"malformed overlay redirect {display_name(redirect)}")
+    if absolute:
+        return target + components[position + 1 :]
+    return components[:position] + target + components[position + 1 :]

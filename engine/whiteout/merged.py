@@ -1,0 +1,324 @@
+"""The merged view of a stack of layers, computed in user space: nothing is mounted.
+
+A name is looked up in the layers from the top down as the kernel's ``ovl_lookup`` does
+(``fs/overlayfs/namei.c``): a whiteout ends the search, an opaque directory ends it below, a
+redirect changes the name to look for, and a metacopy takes its data from further down. Each
+:class:`MergedDirectory` keeps the list of the layers that take part in it, so that a lookup costs
+one ``lstat`` a layer.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whiteout import xattrs
+from whiteout.display import display_path
+from whiteout.entries import Entry
+from whiteout.errors import ReadError
+from whiteout.layers import Directories, Directory, Layer, Marks
+from whiteout.marks import UNMARKED, EntryMarks, is_whiteout, read_marks, redirected
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A directory of one layer that takes part in a merged directory."""
+
+    layer: int
+    marks: Marks
+    directory: Directory
+
+
+class MergedView:
+    """A read-only view of layers, given topmost first, and of data-only layers below them.
+
+    Layers are numbered from the bottom, beginning at 0; data-only layers have no number.
+
+    Raises:
+        ReadError: a layer cannot be opened.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], pool: Directories, data_layers: Sequence[Layer] = ()
+    ) -> None:
+        top = len(layers) - 1
+        parts = tuple(
+            Part(top - position, layer.marks, pool.root(layer.path))
+            for position, layer in enumerate(layers)
+        )
+        self.root = MergedDirectory(self, parts)
+        self.data_roots = tuple(pool.root(layer.path) for layer in data_layers)
+
+    def find(self, path: bytes) -> Node | None:
+        """The entry at the absolute *path*, or None; the root has no entry.
+
+        Raises:
+            OSError: a layer cannot be read on the way.
+        """
+        directory: MergedDirectory | None = self.root
+        node: Node | None = None
+        for name in filter(None, path.split(b"/")):
+            if directory is None or (node := directory.lookup(name)) is None:
+                return None
+            directory = node.open_directory() if node.is_directory else None
+        return node
+
+
+class MergedDirectory:
+    """One directory of the view: the parts of it, topmost first."""
+
+    __slots__ = ("parts", "view")
+
+    def __init__(self, view: MergedView, parts: tuple[Part, ...]) -> None:
+        self.view = view
+        self.parts = parts
+
+    def top(self) -> MergedDirectory:
+        """The directory as its topmost layer alone holds it."""
+        return MergedDirectory(self.view, self.parts[:1])
+
+    def lookup(self, name: bytes) -> Node | None:
+        """What the view shows as *name*, or None where there is nothing or a whiteout."""
+        for position, part in enumerate(self.parts):
+            status = part.directory.lstat(name)
+            if status is not None:
+                if is_whiteout(part.directory, name, status, part.marks):
+                    return None
+                return Node(self, position, name, status)
+        return None
+
+    def lookup_raw(self, name: bytes) -> Node | None:
+        """What the topmost part holds as *name*, whiteouts included."""
+        part = self.parts[0]
+        status = part.directory.lstat(name)
+        return None if status is None else Node(self, 0, name, status)
+
+    def names(self) -> list[bytes]:
+        """The names that the view shows, in byte order.
+
+        :meth:`lookup` may still give None for one: a whiteout in the form of an attribute is not
+        told from an empty file before it is looked up.
+        """
+        return sorted(self._shown_and_whiteouts()[0])
+
+    def names_and_whiteouts(self) -> list[bytes]:
+        """The names that the view shows and the whiteouts of the topmost part, in byte order."""
+        shown, whiteouts = self._shown_and_whiteouts()
+        return sorted(shown | whiteouts)
+
+    def names_raw(self) -> list[bytes]:
+        """The names in the topmost part, in byte order, whiteouts included."""
+        return self.parts[0].directory.names()
+
+    def _shown_and_whiteouts(self) -> tuple[set[bytes], set[bytes]]:
+        shown: set[bytes] = set()
+        hidden: set[bytes] = set()
+        whiteouts_on_top: set[bytes] = set()
+        for position, part in enumerate(self.parts):
+            if not part.marks:
+                shown.update(name for name in part.directory.names() if name not in hidden)
+                continue
+            names, whiteouts = part.directory.names_and_whiteouts()
+            shown.update(name for name in names if name not in hidden)
+            hidden |= whiteouts
+            if position == 0:
+                whiteouts_on_top = whiteouts
+        return shown, whiteouts_on_top
+
+    def close(self) -> None:
+        """Give back the descriptors of the parts."""
+        for part in self.parts:
+            part.directory.close()
+
+    def below(self, node: Node) -> tuple[list[Node], tuple[bytes, ...]]:
+        """Where the search for *node* goes on in the parts further down.
+
+        Gives the entries found there (directories below a directory, files below a metacopy, down
+        to the one with the data), and the path that was looked for last, whose first component is
+        empty when it counts from the root of the layers.
+
+        Raises:
+            OSError: a layer cannot be read.
+            ReadError: a redirect is malformed.
+        """
+        found: list[Node] = []
+        components: tuple[bytes, ...] = (node.name,)
+        part = self.parts[node.position]
+        if not part.marks or (part.layer == 0 and not self.view.data_roots):
+            marks = UNMARKED
+        else:
+            marks = node.marks
+        if marks.opaque == b"y" or not (node.is_directory or marks.metacopy):
+            return found, components
+        candidates = deque(self.parts[node.position + 1 :])
+        absolute = False
+        if marks.redirect is not None:
+            components = redirected(components, 0, marks.redirect)
+        while True:
+            if not components[0] and not absolute:
+                absolute = True
+                candidates = deque(p for p in self.view.root.parts if p.layer < part.layer)
+            if not candidates:
+                return found, components
+            part = candidates.popleft()
+            hit, components, ended = self._below_in(part, components, node.is_directory)
+            if hit is not None:
+                found.append(hit)
+            if ended:
+                return found, components
+
+    def _below_in(
+        self, part: Part, components: tuple[bytes, ...], is_directory: bool
+    ) -> tuple[Node | None, tuple[bytes, ...], bool]:
+        """Walk *components* within one layer.
+
+        Gives what is there, the path for the next layer, and whether the search ends here.
+        """
+        steps = components if components[0] else components[1:]
+        directory = part.directory
+        ended = False
+        for index, name in enumerate(steps):
+            rest = len(steps) - 1 - index
+            status = directory.lstat(name)
+            if status is None:
+                return None, components, ended
+            if is_whiteout(directory, name, status, part.marks):
+                return None, components, True
+            holder = MergedDirectory(self.view, (Part(part.layer, part.marks, directory),))
+            node = Node(holder, 0, name, status)
+            wanted = node.is_directory if rest or is_directory else node.is_file
+            if not wanted:
+                return None, components, True
+            lowest = part.layer == 0 and not self.view.data_roots
+            marks = UNMARKED if lowest else node.marks
+            if node.is_directory:
+                ended = ended or marks.opaque == b"y"
+            else:
+                ended = not marks.metacopy
+            if marks.redirect is not None and not ended:
+                components = redirected(components, len(components) - 1 - rest, marks.redirect)
+            if not rest:
+                return node, components, ended
+            directory = directory.child(name)
+        raise AssertionError("a path has at least one component")
+
+
+class Node:
+    """One entry that a view shows, and the way to its content.
+
+    A node is valid as long as the pool of its directories. Its methods raise ``OSError``.
+    """
+
+    __slots__ = ("_marks", "_present", "directory", "name", "position", "status")
+
+    def __init__(
+        self, directory: MergedDirectory, position: int, name: bytes, status: os.stat_result
+    ) -> None:
+        self.directory = directory
+        self.position = position
+        self.name = name
+        self.status = status
+        self._present: list[str] | None = None
+        self._marks: EntryMarks | None = None
+
+    @property
+    def part(self) -> Part:
+        """The part of the directory that provides the entry."""
+        return self.directory.parts[self.position]
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return stat.S_ISDIR(self.status.st_mode)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return stat.S_ISREG(self.status.st_mode)
+
+    @property
+    def entry(self) -> Entry:
+        """The entry as data."""
+        return Entry(self.status, self.part.layer)
+
+    @property
+    def path(self) -> bytes:
+        """The path on the host, for messages and for people."""
+        return self.part.directory.path + b"/" + self.name
+
+    @property
+    def attribute_names(self) -> list[str]:
+        """The names of the extended attributes, read once."""
+        if self._present is None:
+            self._present = self.part.directory.attribute_names(self.name)
+        return self._present
+
+    @property
+    def marks(self) -> EntryMarks:
+        """The overlay marks that the layer's namespace gives it, read once."""
+        if self._marks is None:
+            part = self.part
+            self._marks = (
+                read_marks(part.directory, self.name, part.marks, self.attribute_names)
+                if part.marks
+                else UNMARKED
+            )
+        return self._marks
+
+    def capability(self) -> bytes:
+        """The raw ``security.capability``, empty where there is none."""
+        present = self.attribute_names
+        if xattrs.CAPABILITY not in present:
+            return b""
+        return xattrs.capability(self.part.directory.path_of(self.name), present)
+
+    def readlink(self) -> bytes:
+        """The target of the symlink."""
+        return self.part.directory.readlink(self.name)
+
+    def open_directory(self) -> MergedDirectory:
+        """The directory, merged with those below it."""
+        part = self.part
+        own = Part(part.layer, part.marks, part.directory.child(self.name))
+        lower, _ = self.directory.below(self)
+        parts = [Part(n.part.layer, n.part.marks, n.part.directory.child(n.name)) for n in lower]
+        return MergedDirectory(self.directory.view, (own, *parts))
+
+    def open_top(self) -> MergedDirectory:
+        """The directory as its own layer alone holds it."""
+        part = self.part
+        return MergedDirectory(
+            self.directory.view, (Part(part.layer, part.marks, part.directory.child(self.name)),)
+        )
+
+    def open_file(self) -> int:
+        """A descriptor for reading the content; that of a metacopy comes from the layers below.
+
+        Raises:
+            SnapshotChanged: something else is there by now.
+            ReadError: it is a metacopy and no layer has the data.
+        """
+        if self.status.st_size and self.part.marks and self.marks.metacopy:
+            return self._open_data()
+        return self.part.directory.open_file(self.name, self.status)
+
+    def _open_data(self) -> int:
+        lower, components = self.directory.below(self)
+        if lower and not lower[-1].marks.metacopy:
+            return lower[-1].part.directory.open_file(lower[-1].name, lower[-1].status)
+        if not components[0]:
+            for root in self.directory.view.data_roots:
+                directory = root
+                for name in components[1:-1]:
+                    directory = directory.child(name)
+                status = directory.lstat(components[-1])
+                if status is not None and stat.S_ISREG(status.st_mode):
+                    return directory.open_file(components[-1], status)
+        raise ReadError(
+            f"{display_path(self.path)} holds metadata only (metacopy) and no lower layer has its"
+            " data; give every lower layer",
+            self.path,
+        )

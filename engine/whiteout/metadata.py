@@ -1,0 +1,52 @@
+"""Everything that can be told of one entry, for showing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from whiteout import xattrs
+from whiteout.entries import Entry, EntryType
+from whiteout.errors import reason_of
+from whiteout.merged import Node
+from whiteout.verdicts import Verdict
+from whiteout.xattrs import Xattr
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """One side of an entry. ``host_path`` is where it is on the host.
+
+    ``error`` says what could not be read; the rest is still true then.
+    """
+
+    entry: Entry
+    host_path: bytes
+    link_target: bytes | None = None
+    xattrs: tuple[Xattr, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A verdict with both sides of the entry; a side that does not exist is None."""
+
+    verdict: Verdict
+    base: Metadata | None
+    upper: Metadata | None
+
+
+def metadata_of(node: Node | None) -> Metadata | None:
+    """The metadata of *node*; what cannot be read is told in :attr:`Metadata.error`."""
+    if node is None:
+        return None
+    entry, path = node.entry, node.path
+    target: bytes | None = None
+    attributes: tuple[Xattr, ...] = ()
+    error: str | None = None
+    try:
+        if entry.type is EntryType.SYMLINK:
+            target = node.readlink()
+        attributes = xattrs.read_all(node.part.directory.path_of(node.name))
+    except OSError as problem:
+        error = f"cannot be read: {reason_of(problem)}"
+    return Metadata(entry, path, target, attributes, error)

@@ -1,0 +1,146 @@
+"""A snapshot: an upper directory and the stack it stands on, ready to be asked.
+
+A :class:`Snapshot` holds no descriptors. Each question opens what it needs and closes it again, so
+a snapshot may be kept and asked from several threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from whiteout.cancel import NEVER, CancelToken
+from whiteout.differ import (
+    Finding,
+    Rules,
+    Standing,
+    Trees,
+    find,
+    root_standing,
+    step_into,
+    walk,
+)
+from whiteout.display import display_path
+from whiteout.errors import NotFound
+from whiteout.layers import Directories, Layer
+from whiteout.merged import MergedView
+from whiteout.metadata import Inspection, metadata_of
+from whiteout.verdicts import Method, Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one overlay snapshot changed.
+
+    ``base`` and ``merged`` are the two stacks, topmost layer first: everything below the snapshot,
+    and everything with it. ``doubts`` are sentences on what the privileges of this process hide;
+    while there is one, no layer is exported.
+    """
+
+    label: str
+    base: tuple[Layer, ...]
+    merged: tuple[Layer, ...]
+    data_layers: tuple[Layer, ...] = ()
+    method: Method = Method.OVERLAY
+    rules: Rules = Rules.CURRENT
+    upperdir: bytes | None = None
+    lowerdirs: tuple[bytes, ...] = ()
+    doubts: tuple[str, ...] = ()
+    fallback: str | None = None
+    """Why the walking differ answers, when nobody asked for it."""
+
+    @property
+    def differ(self) -> str:
+        """Which differ answers: ``overlay`` or ``walking``."""
+        return self.method.value
+
+    @contextmanager
+    def reading(self, cancel: CancelToken = NEVER) -> Iterator[Standing]:
+        """The standing of the root, valid within the block.
+
+        Raises:
+            ReadError: a layer cannot be opened.
+        """
+        with Directories() as pool:
+            trees = Trees(
+                MergedView(self.base, pool, self.data_layers),
+                MergedView(self.merged, pool, self.data_layers),
+                self.rules,
+                cancel,
+            )
+            yield root_standing(trees, self.method)
+
+    def children(self, path: bytes = b"/", *, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
+        """The verdicts on the entries of one directory, in byte order, as they become known.
+
+        Skipped entries, deleted ones and those below a removed directory are among them. Nothing
+        below or beside the directory is read.
+
+        Raises:
+            NotFound: there is no such directory.
+            ReadError: the directory cannot be listed.
+            Cancelled: *cancel* was cancelled.
+        """
+        with self.reading(cancel) as root:
+            standing: Standing | None = root
+            if path.strip(b"/"):
+                holder, finding = find(root, path)
+                standing = step_into(holder, finding)
+            if standing is None:
+                raise NotFound(f"{display_path(path)} is not a directory")
+            for finding in standing.entries():
+                yield finding.verdict
+
+    def changes(self, *, skipped: bool = False, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
+        """The stream of all changes, in the order of the layer, holding nothing of the tree.
+
+        With *skipped* also what is not recorded. What could not be read is always among them, with
+        :attr:`Reason.UNREADABLE`.
+
+        Raises:
+            ReadError: a layer cannot be opened.
+            Cancelled: *cancel* was cancelled.
+        """
+        with self.reading(cancel) as root:
+            for finding in walk(root):
+                verdict = finding.verdict
+                if skipped or verdict.kind is not None or verdict.reason is Reason.UNREADABLE:
+                    yield verdict
+
+    def explain(self, path: bytes, *, cancel: CancelToken = NEVER) -> Verdict:
+        """The verdict on one path.
+
+        Raises:
+            NotFound: neither the snapshot nor its base has it.
+            ReadError: it cannot be read.
+        """
+        if not path.strip(b"/"):
+            return Verdict(b"/", None, Reason.ROOT, method=self.method)
+        with self.reading(cancel) as root:
+            return find(root, path)[1].verdict
+
+    def inspect(self, path: bytes, *, cancel: CancelToken = NEVER) -> Inspection:
+        """The verdict on one path, and the metadata of both sides.
+
+        Raises:
+            NotFound: neither the snapshot nor its base has it.
+            ReadError: it cannot be read.
+        """
+        if not path.strip(b"/"):
+            return Inspection(self.explain(path), None, None)
+        with self.reading(cancel) as root:
+            finding = find(root, path)[1]
+            return Inspection(
+                finding.verdict, metadata_of(finding.base), metadata_of(finding.node)
+            )
+
+    @contextmanager
+    def findings(self, cancel: CancelToken = NEVER) -> Iterator[Iterator[Finding]]:
+        """The full stream with live nodes, for writing the layer; valid within the block.
+
+        Raises:
+            ReadError: a layer cannot be opened.
+        """
+        with self.reading(cancel) as root:
+            yield walk(root)
