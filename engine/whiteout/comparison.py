@@ -78,6 +78,10 @@ def _inode(comparison: Comparison) -> _Pair:
     return comparison.base.st_ino, comparison.upper.st_ino
 
 
+def _type(status: os.stat_result) -> int:
+    return stat.S_IFMT(status.st_mode)
+
+
 _READINGS: tuple[tuple[str, Callable[[Comparison], _Pair]], ...] = (
     ("inode", _inode),
     ("mode", _stats(lambda status: status.st_mode)),
@@ -85,7 +89,7 @@ _READINGS: tuple[tuple[str, Callable[[Comparison], _Pair]], ...] = (
     ("group", _stats(lambda status: status.st_gid)),
     ("device", _stats(lambda status: status.st_rdev)),
     ("capability", lambda comparison: comparison.capabilities),
-    ("type", _stats(lambda status: stat.S_IFMT(status.st_mode))),
+    ("type", _stats(_type)),
     ("size", _stats(lambda status: status.st_size)),
     ("seconds", _stats(lambda status: status.st_mtime_ns // _SECOND)),
     ("nanoseconds", _stats(lambda status: status.st_mtime_ns % _SECOND)),

@@ -131,9 +131,7 @@ class Snapshot:
             return Inspection(self.explain(path), None, None)
         with self.reading(cancel) as root:
             finding = find(root, path)[1]
-            return Inspection(
-                finding.verdict, metadata_of(finding.base), metadata_of(finding.node)
-            )
+            return Inspection(finding.verdict, metadata_of(finding.base), metadata_of(finding.node))
 
     @contextmanager
     def findings(self, cancel: CancelToken = NEVER) -> Iterator[Iterator[Finding]]:

@@ -1,0 +1,178 @@
+"""The command line as data: which commands there are and what each of them takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from whiteout.display import display_text
+from whiteout.errors import UsageError
+
+_TARGET = """\
+TARGET is the mount point of an overlay, or an upper directory whose lower directories are named
+with --lower. --mounts FILE takes the mounts of a pair of snapshots as JSON instead,
+{"lower": [...], "upper": [...]}, each as containerd gives them; - is standard input."""
+
+_EXIT = "Exit status: 0 done, 1 failed, 2 wrong usage."
+
+_COMMANDS = """\
+commands:
+  changes    print what the snapshot changed
+  explain    print why one path is recorded or not
+  export     write the layer
+  verify     check an exported layer again
+  demo       build a small instructive snapshot and open it
+
+'whiteout COMMAND --help' tells more. A directory named like a command is given as ./NAME."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{display_text(message)}; see '{self.prog} --help'")
+
+
+def parse(arguments: Sequence[str], version: str) -> argparse.Namespace:
+    """Read a command line; ``command`` of the result is empty for opening the app.
+
+    Raises:
+        UsageError: the command line is wrong.
+        SystemExit: help or version was asked for and printed.
+    """
+    words = list(arguments)
+    command = words.pop(0) if words and words[0] in _PARSERS else ""
+    parser = _PARSERS[command](version)
+    options = parser.parse_intermixed_args(words)
+    options.command = command
+    return options
+
+
+def _parser(name: str, description: str, epilog: str = "") -> _Parser:
+    return _Parser(
+        prog=f"whiteout {name}".strip(),
+        description=description,
+        epilog="\n\n".join(filter(None, (epilog, _EXIT))),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _add_snapshot(parser: _Parser, words: str = "TARGET") -> None:
+    parser.add_argument("words", nargs="*", metavar=words, help="the snapshot; see below")
+    parser.add_argument(
+        "--lower",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a lower directory; again for each, topmost first",
+    )
+    parser.add_argument("--mounts", metavar="FILE", help="a pair of mounts as JSON; - is stdin")
+    parser.add_argument(
+        "--userxattr",
+        action="store_true",
+        help="the directories carry user.overlay.* marks (a mount with userxattr), no trusted.*",
+    )
+    parser.add_argument(
+        "--differ",
+        choices=("auto", "overlay", "walking"),
+        default="auto",
+        help="how to find the changes: from the upper directory, or by walking both trees",
+    )
+    parser.add_argument(
+        "--rules",
+        choices=("current", "original"),
+        default="current",
+        help="BuildKit's rules of today, or those of its first overlay differ",
+    )
+
+
+def _app(version: str) -> _Parser:
+    parser = _parser(
+        "",
+        "Look into an overlayfs snapshot: what changed, why, and the layer that it becomes.\n"
+        "Without TARGET, pick one of the overlay mounts of this host.",
+        f"{_TARGET}\n\n{_COMMANDS}",
+    )
+    _add_snapshot(parser)
+    parser.add_argument("--store", metavar="DIR", help="where the app exports layers to")
+    parser.add_argument("--version", action="version", version=f"whiteout {version}")
+    return parser
+
+
+def _changes(_: str) -> _Parser:
+    parser = _parser(
+        "changes",
+        "Print what the snapshot changed, in the order of the layer: a line 'A /path' (added),\n"
+        "'M /path' (modified), 'D /path' (deleted), 'U /path' (unchanged name of a hard-linked\n"
+        "file, where names are compared). Names are escaped to be printable; --null gives the\n"
+        "raw bytes.",
+        _TARGET,
+    )
+    _add_snapshot(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object a line, with the reason")
+    form.add_argument("--null", action="store_true", help="raw names, each record ended by NUL")
+    parser.add_argument("--skipped", action="store_true", help="'S /path' for what is not recorded")
+    return parser
+
+
+def _explain(_: str) -> _Parser:
+    parser = _parser(
+        "explain",
+        "Print the steps that led to the verdict on PATH, a path within the snapshot.",
+        _TARGET,
+    )
+    _add_snapshot(parser, "TARGET PATH")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    return parser
+
+
+def _export(_: str) -> _Parser:
+    parser = _parser(
+        "export",
+        "Write the layer into an OCI image layout, or just its blob with -o, and print its\n"
+        "digests.",
+        _TARGET,
+    )
+    _add_snapshot(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--media-type", metavar="MT", help="the OCI media type of the layer")
+    form.add_argument("--compression", metavar="NAME", help="none, gzip (default) or zstd")
+    parser.add_argument("--level", type=int, metavar="N", help="of the compression")
+    parser.add_argument("--store", metavar="DIR", help="an OCI image layout; made if missing")
+    parser.add_argument("--ref", help="the name under which the store locks the export")
+    parser.add_argument("--tag", help="the image of this layer in the store (default: latest)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write just the blob; - is stdout")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _verify(_: str) -> _Parser:
+    parser = _parser(
+        "verify", "Read a blob of a store again, recompute its digests, read every tar entry."
+    )
+    parser.add_argument("digest", metavar="DIGEST")
+    parser.add_argument("--store", metavar="DIR", help="the OCI image layout that has it")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _demo(_: str) -> _Parser:
+    parser = _parser(
+        "demo",
+        "Build a small instructive snapshot in a temporary directory, as any user, and open it.",
+    )
+    parser.add_argument("--build-only", metavar="DIR", help="build it in DIR and open nothing")
+    return parser
+
+
+_PARSERS = {
+    "": _app,
+    "changes": _changes,
+    "explain": _explain,
+    "export": _export,
+    "verify": _verify,
+    "demo": _demo,
+}

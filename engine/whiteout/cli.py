@@ -1,0 +1,315 @@
+"""Every command that needs no app, and the way into the app.
+
+What goes wrong is one sentence on standard error. Modules that only one command needs are imported
+by that command, to start fast.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from whiteout import __version__
+from whiteout.arguments import parse
+from whiteout.display import display_path, display_text
+from whiteout.errors import UsageError, WhiteoutError, read_error, reason_of
+
+if TYPE_CHECKING:
+    from whiteout.export import ExportResult, Progress
+    from whiteout.snapshot import Snapshot
+    from whiteout.verdicts import Verdict
+
+#: Opens the app on a snapshot, or on the picker when there is none, with the store to export to;
+#: gives the exit status.
+OpenApp = Callable[["Snapshot | None", str | None], int]
+
+
+def run(arguments: Sequence[str], open_app: OpenApp) -> int:
+    """Run one command line and give its exit status. *open_app* is called to open the app."""
+    try:
+        options = parse(arguments, __version__)
+        if options.command in _COMMANDS:
+            status = _COMMANDS[options.command](options)
+        else:
+            status = (_demo if options.command == "demo" else _open)(options, open_app)
+        sys.stdout.flush()
+        return status
+    except SystemExit as done:  # argparse, after printing help or the version
+        return done.code if isinstance(done.code, int) else 0
+    except BrokenPipeError:
+        _silence_stdout()
+        return 1
+    except WhiteoutError as error:
+        return _complain(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return _complain("interrupted; nothing was left behind", 1)
+    except OSError as error:
+        return _complain(f"the system refused: {reason_of(error)}", 1)
+
+
+def _complain(message: str, status: int) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence_stdout()
+    with suppress(OSError):
+        print(f"whiteout: {message}", file=sys.stderr)
+    return status
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from complaining when it closes a broken standard output."""
+    with suppress(OSError, ValueError):
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
+
+
+def _open(options: Namespace, open_app: OpenApp) -> int:
+    if not options.words and options.mounts is None and not options.lower:
+        return open_app(None, options.store)
+    return open_app(_snapshot(options), options.store)
+
+
+def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
+    """The snapshot that the command line names; *extra* are the words that must follow TARGET."""
+    from whiteout.opening import open_mounts, open_target
+
+    words = list(options.words)
+    if options.mounts is None:
+        if not words:
+            raise UsageError("no snapshot; give TARGET, TARGET --lower DIR, or --mounts FILE")
+        target = os.fsencode(words.pop(0))
+    if len(words) != len(extra):
+        if len(words) < len(extra):
+            raise UsageError(f"{extra[len(words)]} is missing")
+        raise UsageError(f"there is no use for {display_text(words[len(extra)])}")
+    options.words = words
+    if options.mounts is not None:
+        if options.lower or options.userxattr:
+            raise UsageError("--mounts names everything; leave out --lower and --userxattr")
+        document = _read_document(options.mounts)
+        return open_mounts(document, differ=options.differ, rules=options.rules)
+    return open_target(
+        target,
+        [os.fsencode(directory) for directory in options.lower],
+        userxattr=options.userxattr,
+        differ=options.differ,
+        rules=options.rules,
+    )
+
+
+def _read_document(name: str) -> bytes:
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read()
+        with open(name, "rb") as file:
+            return file.read()
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError):
+            raise UsageError(f"{display_text(name)} is not a file name") from None
+        raise read_error("read the mounts from", os.fsencode(name), error) from error
+
+
+def _changes(options: Namespace) -> int:
+    from whiteout.report import json_line, letter, verdict_object
+    from whiteout.verdicts import Reason
+
+    snapshot = _snapshot(options)
+    _tell_doubts(snapshot)
+    out = sys.stdout.buffer
+    eager = sys.stdout.isatty()
+    status = 0
+
+    def line(verdict: Verdict) -> bytes:
+        if options.json:
+            return json_line(verdict_object(verdict)).encode() + b"\n"
+        if options.null:
+            return letter(verdict).encode() + b" " + verdict.path + b"\0"
+        return f"{letter(verdict)} {display_path(verdict.path)}\n".encode()
+
+    for verdict in snapshot.changes(skipped=options.skipped):
+        if verdict.reason is Reason.UNREADABLE:
+            status = 1
+            _complain(verdict.error or "", status)
+            if not options.skipped:
+                continue
+        out.write(line(verdict))
+        if eager:
+            out.flush()
+    out.flush()
+    return status
+
+
+def _tell_doubts(snapshot: Snapshot) -> None:
+    for doubt in snapshot.doubts:
+        print(f"whiteout: beware: {doubt}", file=sys.stderr)
+
+
+def _explain(options: Namespace) -> int:
+    from whiteout.report import json_line, verdict_object
+    from whiteout.wording import explanation, method_sentence
+
+    snapshot = _snapshot(options, ["PATH"])
+    _tell_doubts(snapshot)
+    verdict = snapshot.explain(os.fsencode(options.words[0]))
+    if options.json:
+        print(json_line(verdict_object(verdict)))
+    else:
+        print("\n".join(explanation(verdict)))
+        print(method_sentence(snapshot.method, snapshot.fallback))
+    return 0
+
+
+def _export(options: Namespace) -> int:
+    from whiteout.contentstore import ContentStore
+    from whiteout.export import DEFAULT_TAG, default_store_path, export_to_file, export_to_store
+    from whiteout.mediatypes import check_level, check_media_type, media_type_of
+    from whiteout.report import export_object, json_line
+
+    media_type = (
+        check_media_type(options.media_type)
+        if options.media_type is not None
+        else media_type_of(options.compression or "gzip")
+    )
+    check_level(media_type, options.level)
+    to_store = {"--store": options.store, "--ref": options.ref, "--tag": options.tag}
+    if options.output is not None:
+        for name, value in to_store.items():
+            if value is not None:
+                raise UsageError(f"-o writes just the blob; leave out {name}")
+    if options.output == "-" and sys.stdout.isatty():
+        raise UsageError("a layer is not for the terminal; give -o FILE, or redirect the output")
+    snapshot = _snapshot(options)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with _ProgressLine() as progress:
+        if options.output is not None:
+            target = 1 if options.output == "-" else os.fsencode(options.output)
+            sys.stdout.flush()
+            result = export_to_file(
+                snapshot, target, media_type=media_type, level=options.level, progress=progress
+            )
+        else:
+            result = export_to_store(
+                snapshot,
+                ContentStore(options.store or default_store_path()),
+                media_type=media_type,
+                level=options.level,
+                ref=options.ref,
+                tag=options.tag or DEFAULT_TAG,
+                progress=progress,
+            )
+    report = json_line(export_object(result)) if options.json else _export_text(result)
+    print(report, file=sys.stderr if options.output == "-" else sys.stdout)
+    return 0
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _export_text(result: ExportResult) -> str:
+    ratio = result.uncompressed_size / result.size if result.size else 1.0
+    lines = [
+        ("media type", result.media_type),
+        ("digest", result.digest),
+        ("diffID", result.diff_id),
+        ("size", f"{result.size:,} bytes of {result.uncompressed_size:,} ({ratio:.2f} : 1)"),
+        ("entries", f"{result.entries:,}"),
+        ("differ", result.differ),
+        ("time", f"{result.seconds:.2f} s"),
+    ]
+    if result.path is not None:
+        lines.append(("path", display_path(result.path)))
+    if result.tag is not None:
+        lines.append(("tag", display_text(result.tag)))
+    return "\n".join(f"{name:<11} {value}" for name, value in lines)
+
+
+class _ProgressLine:
+    """One line on standard error that is written again and again, when that is a terminal."""
+
+    _INTERVAL = 0.1
+
+    def __init__(self) -> None:
+        self._shown = False
+        self._next = 0.0
+        self._started = time.monotonic()
+        self._wanted = sys.stderr.isatty()
+
+    def __enter__(self) -> Callable[[Progress], None] | None:
+        return self._show if self._wanted else None
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def _show(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + self._INTERVAL
+        self._shown = True
+        rate = progress.uncompressed / max(now - self._started, 0.001) / 1e6
+        text = (
+            f"{progress.entries:,} entries, {progress.uncompressed / 1e6:,.1f} MB of tar,"
+            f" {progress.written / 1e6:,.1f} MB written, {rate:,.1f} MB/s"
+        )
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _verify(options: Namespace) -> int:
+    from whiteout.contentstore import ContentStore
+    from whiteout.digests import check_digest
+    from whiteout.export import default_store_path
+    from whiteout.report import json_line, verification_object
+    from whiteout.verify import verify_blob
+
+    check_digest(options.digest)
+    store = ContentStore(options.store or default_store_path(), create=False)
+    found = verify_blob(store, options.digest)
+    if options.json:
+        print(json_line(verification_object(found)))
+    elif found.ok:
+        print(f"{'digest':<11} {found.digest}")
+        print(f"{'diffID':<11} {found.diff_id}")
+        print(f"{'media type':<11} {found.media_type}")
+        print(f"{'size':<11} {found.size:,} bytes")
+        print(f"{'entries':<11} {found.entries:,}, all readable")
+    if not found.ok:
+        return _complain("; ".join(found.problems), 1)
+    return 0
+
+
+def _demo(options: Namespace, open_app: OpenApp) -> int:
+    from dataclasses import replace
+    from tempfile import mkdtemp
+
+    from whiteout.demo import build_demo, remove_demo
+    from whiteout.opening import open_mounts
+
+    if options.build_only is not None:
+        demo = build_demo(os.fsencode(options.build_only))
+        print(f"built; open it with: whiteout --mounts {display_path(demo.mounts_file)}")
+        return 0
+    directory = mkdtemp(prefix="whiteout-demo-")
+    try:
+        demo = build_demo(directory)
+        return open_app(replace(open_mounts(demo.mounts), label="demo"), None)
+    finally:
+        remove_demo(directory)
+
+
+_COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "changes": _changes,
+    "explain": _explain,
+    "export": _export,
+    "verify": _verify,
+}

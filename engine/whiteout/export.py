@@ -1,0 +1,345 @@
+"""Exporting a snapshot as a layer: from the stream of findings to a blob with its digests.
+
+tar bytes -> diffID -> compressor -> digest -> content store or file. The steps around the commit
+are those of BuildKit's ``cache/blobs_linux.go``. Whatever fails, nothing is left behind that could
+be taken for a layer.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from whiteout.cancel import NEVER, CancelToken
+from whiteout.changewriter import ChangeWriter
+from whiteout.compression import open_compressor
+from whiteout.contentstore import ContentStore, Descriptor
+from whiteout.differ import Finding, Rules
+from whiteout.digests import ALGORITHM
+from whiteout.display import display_path
+from whiteout.durable import write_all
+from whiteout.errors import RefusedError, StoreError, reason_of
+from whiteout.labels import UNCOMPRESSED
+from whiteout.layers import Marks
+from whiteout.marks import is_whiteout
+from whiteout.mediatypes import TAR, check_level
+from whiteout.ocilayout import LayerRef, check_tag, tag_image
+from whiteout.snapshot import Snapshot
+
+DEFAULT_TAG = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an export is. Sizes are in bytes, ``path`` is the entry read last."""
+
+    entries: int
+    uncompressed: int
+    written: int
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """An exported layer. ``path`` is where the blob lies, None when it went to a stream."""
+
+    media_type: str
+    digest: str
+    size: int
+    diff_id: str
+    differ: str
+    path: bytes | None
+    entries: int
+    uncompressed_size: int
+    seconds: float
+    tag: str | None = None
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor of the layer, with its diffID as annotation as BuildKit gives it."""
+        return Descriptor(self.media_type, self.digest, self.size, {UNCOMPRESSED: self.diff_id})
+
+
+def default_store_path() -> str:
+    """The store for layers when none is named: ``$XDG_DATA_HOME/whiteout/store``."""
+    data = os.environ.get("XDG_DATA_HOME") or ""
+    if not os.path.isabs(data):
+        data = os.path.join(os.path.expanduser("~"), ".local", "share")
+    return os.path.join(data, "whiteout", "store")
+
+
+def default_ref(snapshot: Snapshot, media_type: str) -> str:
+    """The ref of an ingest when none is named: the same for the same snapshot and media type."""
+    name = hashlib.sha256()
+    for layer in (*snapshot.merged, *snapshot.base):
+        name.update(os.path.abspath(layer.path) + b"\0")
+    return f"whiteout-layer-{name.hexdigest()[:16]}-{media_type.rpartition('.')[2]}"
+
+
+def check_exportable(snapshot: Snapshot) -> None:
+    """Refuse what would give a wrong layer.
+
+    Raises:
+        RefusedError: privileges hide marks of the snapshot.
+    """
+    if snapshot.doubts:
+        raise RefusedError(
+            f"no layer is exported, as it could be wrong: {snapshot.doubts[0]}; or give --userxattr"
+            " if the layers were written with user.overlay.* marks"
+        )
+
+
+def export_to_store(
+    snapshot: Snapshot,
+    store: ContentStore,
+    *,
+    media_type: str,
+    level: int | None = None,
+    ref: str | None = None,
+    tag: str | None = DEFAULT_TAG,
+    progress: Callable[[Progress], object] | None = None,
+    cancel: CancelToken = NEVER,
+) -> ExportResult:
+    """Export the layer of *snapshot* into *store*.
+
+    The blob gets the label ``containerd.io/uncompressed``. With *tag* an image of this one layer
+    is made and tagged, so that clients of OCI image layouts find it.
+
+    Raises:
+        UsageError: *media_type*, *level*, *ref* or *tag* is wrong.
+        RefusedError: the layer would be wrong.
+        ReadError: the snapshot cannot be read, or changed meanwhile.
+        RefLocked: another export of *ref* is under way.
+        StoreError: the store cannot be written.
+        Cancelled: *cancel* was cancelled.
+    """
+    check_level(media_type, level)
+    check_exportable(snapshot)
+    if tag is not None:
+        check_tag(tag)
+    started = time.monotonic()
+    with store.writer(ref or default_ref(snapshot, media_type)) as writer:
+        stream = _LayerStream(media_type, level, writer.write, progress, cancel)
+        stream.run(snapshot)
+        diff_id = stream.diff_id or writer.digest()
+        blob = writer.commit(labels={UNCOMPRESSED: diff_id})
+    descriptor = Descriptor(media_type, blob.digest, blob.size)
+    if tag is not None:
+        tag_image(store, [LayerRef(descriptor, diff_id)], tag)
+    return ExportResult(
+        media_type,
+        blob.digest,
+        blob.size,
+        diff_id,
+        snapshot.differ,
+        os.fsencode(blob.path),
+        stream.entries,
+        stream.uncompressed,
+        time.monotonic() - started,
+        tag,
+    )
+
+
+def export_to_file(
+    snapshot: Snapshot,
+    target: bytes | int,
+    *,
+    media_type: str,
+    level: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    cancel: CancelToken = NEVER,
+) -> ExportResult:
+    """Export the layer of *snapshot* to a file, or to the open descriptor *target*.
+
+    A file appears under its name only when it is whole.
+
+    Raises:
+        UsageError: *media_type* or *level* is wrong.
+        RefusedError: the layer would be wrong.
+        ReadError: the snapshot cannot be read, or changed meanwhile.
+        StoreError: the file cannot be written.
+        Cancelled: *cancel* was cancelled.
+    """
+    check_level(media_type, level)
+    check_exportable(snapshot)
+    started = time.monotonic()
+    digest = hashlib.sha256()
+    size = 0
+    with _file_target(target) as descriptor:
+
+        def write(data: bytes | bytearray | memoryview) -> None:
+            nonlocal size
+            digest.update(data)
+            size += len(data)
+            try:
+                write_all(descriptor, data)
+            except OSError as error:
+                raise _write_error(target, error) from error
+
+        stream = _LayerStream(media_type, level, write, progress, cancel)
+        stream.run(snapshot)
+    blob = f"{ALGORITHM}:{digest.hexdigest()}"
+    return ExportResult(
+        media_type,
+        blob,
+        size,
+        stream.diff_id or blob,
+        snapshot.differ,
+        None if isinstance(target, int) else os.path.abspath(target),
+        stream.entries,
+        stream.uncompressed,
+        time.monotonic() - started,
+    )
+
+
+class _LayerStream:
+    """Writes the layer of a snapshot to *sink*, and knows its diffID afterwards."""
+
+    def __init__(
+        self,
+        media_type: str,
+        level: int | None,
+        sink: Callable[[bytes | bytearray | memoryview], object],
+        progress: Callable[[Progress], object] | None,
+        cancel: CancelToken,
+    ) -> None:
+        self.entries = 0
+        self.uncompressed = 0
+        self.diff_id: str | None = None
+        """None when nothing is compressed: the blob's own digest then."""
+        self._hash = None if media_type == TAR else hashlib.sha256()
+        self._sink = sink
+        self._compressor = open_compressor(media_type, level, self._write_compressed, cancel)
+        self._writer = ChangeWriter(self._write_tar, cancel)
+        self._written = 0
+        self._path = b""
+        self._progress = progress
+        self._cancel = cancel
+
+    def run(self, snapshot: Snapshot) -> None:
+        """Write everything."""
+        with snapshot.findings(self._cancel) as findings:
+            self._writer.write_all(self._watched(snapshot, findings))
+        self._compressor.close()
+        self.entries = self._writer.entries
+        if self._hash is not None:
+            self.diff_id = f"{ALGORITHM}:{self._hash.hexdigest()}"
+        self._report()
+
+    def _watched(self, snapshot: Snapshot, findings: Iterator[Finding]) -> Iterator[Finding]:
+        original = snapshot.rules is Rules.ORIGINAL
+        for finding in findings:
+            self._path = finding.verdict.path
+            if original:
+                _check_original(finding)
+            yield finding
+
+    def _write_tar(self, data: bytes | bytearray) -> None:
+        if self._hash is not None:
+            self._hash.update(data)
+        self.uncompressed += len(data)
+        self._compressor.write(data)
+        self._report()
+
+    def _write_compressed(self, data: bytes | bytearray | memoryview) -> None:
+        self._sink(data)
+        self._written += len(data)
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            self._progress(
+                Progress(self._writer.entries, self.uncompressed, self._written, self._path)
+            )
+
+
+def _check_original(finding: Finding) -> None:
+    """Refuse what the original rules would lose without a word."""
+    node, verdict = finding.node, finding.verdict
+    if verdict.redirect is not None:
+        what = "is a renamed directory (redirect), whose contents"
+    elif (
+        node is not None
+        and node.is_file
+        and not verdict.whiteout
+        and is_whiteout(node.part.directory, node.name, node.status, node.part.marks | Marks.BOTH)
+    ):
+        what = "is a whiteout in the form of an attribute, which"
+    else:
+        return
+    raise RefusedError(
+        f"{display_path(verdict.path)} {what} the original rules would lose; use the current rules"
+    )
+
+
+@contextmanager
+def _file_target(target: bytes | int) -> Iterator[int]:
+    """A descriptor to write to; a file gets its name only when the block ends well."""
+    if isinstance(target, int):
+        yield target
+        return
+    try:
+        special = not stat.S_ISREG(os.stat(target).st_mode)
+    except OSError:
+        special = False
+    if special:  # such as /dev/null or a named pipe
+        try:
+            descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _write_error(target, error) from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+        return
+    with _unnamed_file(os.path.realpath(target)) as descriptor:
+        yield descriptor
+
+
+@contextmanager
+def _unnamed_file(target: bytes) -> Iterator[int]:
+    """A file without a name, put in place of *target* when the block ends well."""
+    directory, name = os.path.split(target)
+    partial = b".%s.%d.partial" % (name[:200], os.getpid())
+    try:
+        parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _write_error(target, error) from error
+    named = False
+    descriptor = -1
+    try:
+        try:
+            descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+                raise
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+            descriptor = os.open(partial, flags, 0o666, dir_fd=parent)
+            named = True
+        yield descriptor
+        os.fsync(descriptor)
+        if not named:
+            os.link(b"/proc/self/fd/%d" % descriptor, partial, dst_dir_fd=parent)
+            named = True
+        os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
+        named = False
+        os.fsync(parent)
+    except OSError as error:
+        raise _write_error(target, error) from error
+    finally:
+        if named:
+            with suppress(OSError):
+                os.unlink(partial, dir_fd=parent)
+        for opened in (descriptor, parent):
+            if opened >= 0:
+                os.close(opened)
+
+
+def _write_error(target: bytes | int, error: OSError) -> StoreError:
+    where = "standard output" if isinstance(target, int) else display_path(target)
+    return StoreError(f"cannot write {where}: {reason_of(error)}; give another file with -o")

@@ -1,0 +1,240 @@
+"""From what a user or a program names to a :class:`~whiteout.snapshot.Snapshot`.
+
+Three ways in: the mounts that containerd hands over, read as strictly as BuildKit reads them; an
+upper directory with its lower directories; a mounted overlay.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from enum import Enum
+
+from whiteout import mountinfo
+from whiteout.differ import Rules
+from whiteout.display import display_path
+from whiteout.errors import MountError, NotOverlay, ReadError, UsageError, read_error
+from whiteout.layers import Layer, Marks
+from whiteout.mountinfo import OverlayMount
+from whiteout.mountoptions import options_of_mount
+from whiteout.mounts import Mount, MountPair, find_upperdir, mounts_from_json
+from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
+from whiteout.snapshot import Snapshot
+from whiteout.verdicts import Method
+
+
+class DifferChoice(Enum):
+    """Which differ shall answer."""
+
+    AUTO = "auto"
+    """The overlay differ, or the walking differ for pairs that it does not understand."""
+    OVERLAY = "overlay"
+    WALKING = "walking"
+
+
+def open_mounts(
+    document: str | bytes | MountPair,
+    *,
+    differ: DifferChoice | str = DifferChoice.AUTO,
+    rules: Rules | str = Rules.CURRENT,
+) -> Snapshot:
+    """The snapshot of a pair of mount lists, as JSON or read already.
+
+    Raises:
+        UsageError: the document is malformed.
+        NotOverlay: the overlay differ was asked for and does not understand the pair.
+        MountError: the walking differ cannot read a mount without mounting it.
+    """
+    pair = document if isinstance(document, MountPair) else mounts_from_json(document)
+    differ, rules = DifferChoice(differ), Rules(rules)
+    fallback: str | None = None
+    if differ is not DifferChoice.WALKING:
+        try:
+            upperdir = find_upperdir(pair.lower, pair.upper, original=rules is Rules.ORIGINAL)
+        except NotOverlay as refusal:
+            if differ is DifferChoice.OVERLAY:
+                raise
+            fallback = str(refusal)
+        else:
+            return _overlay_of_mounts(pair, upperdir, rules)
+    base, merged = _layers_of(pair.lower), _layers_of(pair.upper)
+    return Snapshot(
+        label=display_path(merged[0].path) if merged else "an empty directory",
+        base=base,
+        merged=merged,
+        data_layers=_data_layers_of((*pair.lower, *pair.upper)),
+        method=Method.WALKING,
+        rules=rules,
+        upperdir=merged[0].path if merged else None,
+        lowerdirs=tuple(layer.path for layer in base),
+        doubts=_doubts((*base, *merged)),
+        fallback=fallback,
+    )
+
+
+def _overlay_of_mounts(pair: MountPair, upperdir: bytes, rules: Rules) -> Snapshot:
+    base = _layers_of(pair.lower)
+    below: tuple[Layer, ...] = ()
+    if base:
+        below = _layers_of(pair.upper)[1:]
+    merged = (Layer(upperdir, Marks.BOTH), *below)
+    return Snapshot(
+        label=display_path(upperdir),
+        base=base,
+        merged=merged,
+        rules=rules,
+        upperdir=upperdir,
+        lowerdirs=tuple(layer.path for layer in base),
+        doubts=_doubts(below),
+    )
+
+
+def _layers_of(mounts: tuple[Mount, ...]) -> tuple[Layer, ...]:
+    """What a list of mounts shows, topmost layer first."""
+    if not mounts:
+        return ()
+    if len(mounts) > 1:
+        raise MountError(
+            "several mounts in one list cannot be read without mounting them; give one for each"
+            " side"
+        )
+    mount = mounts[0]
+    if mount.type in ("bind", "rbind"):
+        return (Layer(mount.source, Marks.PLAIN),)
+    options = options_of_mount(mount)
+    marks = Marks.USER if options.userxattr else Marks.TRUSTED
+    upper = () if options.upperdir is None else (options.upperdir,)
+    return tuple(Layer(path, marks) for path in (*upper, *options.lowerdirs))
+
+
+def _data_layers_of(mounts: tuple[Mount, ...]) -> tuple[Layer, ...]:
+    found: dict[bytes, Layer] = {}
+    for mount in mounts:
+        if mount.type == "overlay":
+            for path in options_of_mount(mount).data_lowerdirs:
+                found[path] = Layer(path, Marks.PLAIN)
+    return tuple(found.values())
+
+
+def open_pair(
+    upperdir: bytes,
+    lowerdirs: Sequence[bytes],
+    *,
+    userxattr: bool = False,
+    differ: DifferChoice | str = DifferChoice.AUTO,
+    rules: Rules | str = Rules.CURRENT,
+    label: str | None = None,
+) -> Snapshot:
+    """The snapshot of an upper directory over lower directories, topmost first.
+
+    With *userxattr* the marks are those in ``user.overlay.*`` alone; without, either namespace
+    counts. A single lower directory is read as it is, as containerd would bind-mount it.
+
+    Raises:
+        ReadError: one of them is no directory that can be read.
+    """
+    for path in (upperdir, *lowerdirs):
+        _check_directory(path)
+    marks = Marks.USER if userxattr else Marks.BOTH
+    return _stacked(
+        upperdir, tuple(lowerdirs), (), marks, DifferChoice(differ), Rules(rules), label
+    )
+
+
+def open_mount(
+    mount: OverlayMount,
+    *,
+    differ: DifferChoice | str = DifferChoice.AUTO,
+    rules: Rules | str = Rules.CURRENT,
+) -> Snapshot:
+    """The snapshot that is mounted as *mount*: its upper directory over its lower ones.
+
+    Of a mount without an upper directory it is the topmost layer over the rest.
+
+    Raises:
+        MountError: the layers of the mount could not be found; the message is the problem.
+    """
+    if mount.problem is not None:
+        raise MountError(f"cannot open {display_path(mount.mount_point)}: {mount.problem}")
+    marks = Marks.USER if mount.options.userxattr else Marks.TRUSTED
+    return _stacked(
+        mount.layers[0],
+        mount.layers[1:],
+        mount.data_layers,
+        marks,
+        DifferChoice(differ),
+        Rules(rules),
+        display_path(mount.mount_point),
+    )
+
+
+def open_target(
+    target: bytes,
+    lowerdirs: Sequence[bytes] = (),
+    *,
+    userxattr: bool = False,
+    differ: DifferChoice | str = DifferChoice.AUTO,
+    rules: Rules | str = Rules.CURRENT,
+) -> Snapshot:
+    """The snapshot that a person names: an upper directory with *lowerdirs*, or a mount point.
+
+    Raises:
+        UsageError: *target* is neither.
+        MountError: the layers of the mount could not be found.
+        ReadError: a directory cannot be read.
+    """
+    if lowerdirs:
+        return open_pair(target, lowerdirs, userxattr=userxattr, differ=differ, rules=rules)
+    _check_directory(target)
+    mount = mountinfo.find_mount(target)
+    if mount is None:
+        raise UsageError(
+            f"{display_path(target)} is not an overlay mount point; for an upper directory, name"
+            " what is below it with --lower"
+        )
+    return open_mount(mount, differ=differ, rules=rules)
+
+
+def _stacked(
+    upperdir: bytes,
+    lowerdirs: tuple[bytes, ...],
+    data_lowerdirs: tuple[bytes, ...],
+    marks: Marks,
+    differ: DifferChoice,
+    rules: Rules,
+    label: str | None,
+) -> Snapshot:
+    method = Method.WALKING if differ is DifferChoice.WALKING else Method.OVERLAY
+    base_marks = marks if len(lowerdirs) > 1 else Marks.PLAIN
+    upper_marks = Marks.BOTH if method is Method.OVERLAY else marks
+    below = tuple(Layer(path, marks) for path in lowerdirs)
+    return Snapshot(
+        label=label or display_path(upperdir),
+        base=tuple(Layer(path, base_marks) for path in lowerdirs),
+        merged=(Layer(upperdir, upper_marks), *below),
+        data_layers=tuple(Layer(path, Marks.PLAIN) for path in data_lowerdirs),
+        method=method,
+        rules=rules,
+        upperdir=upperdir,
+        lowerdirs=lowerdirs,
+        doubts=_doubts(below),
+    )
+
+
+def _check_directory(path: bytes) -> None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError):
+            raise UsageError(f"{display_path(path)} is not a path") from None
+        raise read_error("open", path, error) from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise ReadError(f"{display_path(path)} is not a directory; give a directory", path)
+
+
+def _doubts(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """What the privileges hide. One plain directory, or ``user.*`` marks alone, hide nothing."""
+    if any(layer.marks & Marks.TRUSTED for layer in layers) and not can_read_trusted():
+        return (TRUSTED_HIDDEN,)
+    return ()

@@ -1,0 +1,108 @@
+"""Verdicts and results as JSON and as lines of output."""
+
+from __future__ import annotations
+
+import json
+
+from whiteout.comparison import Fact
+from whiteout.export import ExportResult
+from whiteout.steps import effect_of, steps_of
+from whiteout.verdicts import Verdict
+from whiteout.verify import Verification
+
+
+def letter(verdict: Verdict) -> str:
+    """The letter of a line of ``whiteout changes``: A, M, D, U, or S for what is skipped."""
+    return verdict.kind.value if verdict.kind is not None else "S"
+
+
+def text(data: bytes) -> str:
+    """Bytes as a JSON string: what is not UTF-8 becomes lone surrogates, as in Python."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def json_line(value: object) -> str:
+    """*value* as one line of ASCII JSON without any control character."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
+
+
+def verdict_object(verdict: Verdict) -> dict[str, object]:
+    """A verdict with its whole reason."""
+    effect = effect_of(verdict)
+    entry = verdict.entry
+    result: dict[str, object] = {
+        "kind": letter(verdict),
+        "path": text(verdict.path),
+        "reason": verdict.reason.value,
+        "differ": verdict.method.value,
+        "type": entry.type.value if entry is not None else None,
+        "size": entry.size if entry is not None else None,
+        "steps": [
+            {
+                "question": step.question.value,
+                "answer": step.answer,
+                **({"facts": [_fact_object(fact) for fact in step.facts]} if step.facts else {}),
+            }
+            for step in steps_of(verdict)
+        ],
+        "layer": {
+            "effect": effect.effect.value,
+            "entry": text(effect.entry) if effect.entry is not None else None,
+        },
+    }
+    if verdict.whiteout:
+        result["whiteout"] = True
+    if verdict.upper is not None and verdict.upper.is_directory:
+        result["opaque"] = verdict.opaque.value
+    if verdict.redirect is not None:
+        result["redirect"] = text(verdict.redirect)
+    if verdict.metacopy:
+        result["metacopy"] = True
+    if verdict.error is not None:
+        result["error"] = verdict.error
+    return result
+
+
+def _fact_object(fact: Fact) -> dict[str, object]:
+    return {
+        "field": fact.field,
+        "base": _fact_value(fact.field, fact.base),
+        "upper": _fact_value(fact.field, fact.upper),
+        "equal": fact.equal,
+    }
+
+
+def _fact_value(field: str, value: int | bytes | None) -> int | str | None:
+    if isinstance(value, bytes):
+        return value.hex() if field == "capability" else text(value)
+    return value
+
+
+def export_object(result: ExportResult) -> dict[str, object]:
+    """The result of an export; ``path`` is ``-`` for standard output."""
+    return {
+        "mediaType": result.media_type,
+        "digest": result.digest,
+        "size": result.size,
+        "diffID": result.diff_id,
+        "differ": result.differ,
+        "path": text(result.path) if result.path is not None else "-",
+        "tag": result.tag,
+        "entries": result.entries,
+        "uncompressedSize": result.uncompressed_size,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def verification_object(found: Verification) -> dict[str, object]:
+    """What was found in a blob."""
+    return {
+        "ok": found.ok,
+        "digest": found.digest,
+        "size": found.size,
+        "diffID": found.diff_id,
+        "mediaType": found.media_type,
+        "entries": found.entries,
+        "label": found.label,
+        "problems": list(found.problems),
+    }

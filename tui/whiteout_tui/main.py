@@ -1,0 +1,24 @@
+"""The program ``whiteout``: headless commands run in the engine, everything else opens the app."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from whiteout.cli import run
+
+if TYPE_CHECKING:
+    from whiteout.snapshot import Snapshot
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line *arguments*, by default those of the process; gives the exit status."""
+    return run(sys.argv[1:] if arguments is None else arguments, _open_app)
+
+
+def _open_app(snapshot: Snapshot | None, store_path: str | None) -> int:
+    """Open the app; only here is Textual imported."""
+    from whiteout_tui.app import run_app
+
+    return run_app(snapshot, store_path=store_path)
