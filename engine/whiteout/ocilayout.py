@@ -15,8 +15,8 @@ from whiteout.contentstore import ContentStore, Descriptor
 from whiteout.digests import check_digest
 from whiteout.display import display_text
 from whiteout.errors import DigestMismatch, NotFound, StoreError, UsageError
+from whiteout.layoutfiles import compact_json, put_manifest, read_index, tag_of
 from whiteout.mediatypes import check_media_type
-from whiteout.ocilayout import compact_json, put_manifest, read_index, tag_of
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"

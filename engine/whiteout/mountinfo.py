@@ -1,0 +1,321 @@
+"""The overlay mounts of this mount namespace, with their layers found and verified.
+
+``/proc/self/mountinfo`` (proc_pid_mountinfo(5)) shows the options as they were given when the mount
+was made. Since then a directory may have moved, a relative path has lost what it was relative to,
+and the overlay itself may cover one of its layers. So each layer is looked up, and where the
+kernel's inode numbers can prove that these are the directories that were mounted, they must.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from whiteout.display import display_path
+from whiteout.errors import MountError, read_error, reason_of
+from whiteout.mountoptions import OverlayOptions, decode_octal, options_of_mountinfo
+
+MOUNTINFO = "/proc/self/mountinfo"
+
+#: Where programs keep the layers that they mount by relative paths.
+_STORES = (
+    b"/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
+    b"/var/lib/rancher/k3s/agent/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
+    b"/var/lib/docker/overlay2",
+    b"/var/lib/containers/storage/overlay",
+    b"/var/lib/buildkit/runc-overlayfs/snapshots",
+)
+_BY_HAND = "open it by its upper directory with --lower"
+_NO_ANSWER = "its layers do not answer; the filesystem that holds them may be dead"
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayMount:
+    """One mounted overlay.
+
+    ``layers`` are the directories that were found, topmost first: the upperdir when there is one,
+    then the lowerdirs. ``data_layers`` hold only data. Both are empty when there is a ``problem``:
+    a sentence on why the mount cannot be opened. ``device`` is its ``st_dev``. ``verified`` tells
+    whether inode numbers proved that the layers are the mounted ones.
+    """
+
+    mount_point: bytes
+    device: int
+    type: str
+    options: OverlayOptions
+    layers: tuple[bytes, ...] = ()
+    data_layers: tuple[bytes, ...] = ()
+    verified: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What a line of mountinfo says of an overlay mount."""
+
+    device: int
+    root: bytes
+    mount_point: bytes
+    type: str
+    super_options: bytes
+
+
+class _Unresolved(Exception):
+    """The layers could not be found; the message is the problem."""
+
+
+def overlay_mounts(path: str = MOUNTINFO, *, timeout: float = 2.0) -> tuple[OverlayMount, ...]:
+    """The overlay mounts that *path* lists, each superblock once, in the order of the file.
+
+    A mount whose layers do not answer within *timeout* seconds, such as one on a dead server, is
+    listed with that problem.
+
+    Raises:
+        ReadError: *path* cannot be read.
+    """
+    by_device: dict[int, list[_Line]] = {}
+    for line in _lines(path):
+        by_device.setdefault(line.device, []).append(line)
+    return _resolve_all(list(by_device.values()), timeout)
+
+
+def find_mount(
+    target: bytes, *, path: str = MOUNTINFO, timeout: float = 2.0
+) -> OverlayMount | None:
+    """The overlay mounted at *target*, or None where *target* is not inside an overlay mount.
+
+    Raises:
+        MountError: *target* lies inside an overlay mount but is not the whole of it; the message
+            names the mount point.
+        ReadError: *target* or *path* cannot be read.
+    """
+    try:
+        real = os.path.realpath(target, strict=True)
+        status = os.lstat(real)
+        if not stat.S_ISDIR(status.st_mode):
+            status = os.lstat(os.path.dirname(real))
+    except OSError as error:
+        raise read_error("open", target, error) from None
+    lines = [line for line in _lines(path) if line.device == status.st_dev]
+    for line in lines:
+        if line.mount_point == real and line.root == b"/":
+            return _resolve_all([[line]], timeout)[0]
+    if not lines:
+        return None
+    around = [line for line in lines if _contains(line.mount_point, real)]
+    line = max(around, key=lambda line: len(line.mount_point)) if around else _main_line(lines)
+    if line.root != b"/":
+        main = _main_line(lines)
+        elsewhere = (
+            f"; give {display_path(main.mount_point)}, where all of it is mounted"
+            if main.root == b"/"
+            else f"; {_BY_HAND}"
+        )
+        raise MountError(
+            f"{display_path(target)} shows only the directory {display_path(line.root)} of an "
+            f"overlay mount{elsewhere}"
+        )
+    raise MountError(
+        f"{display_path(target)} is inside the overlay mount at {display_path(line.mount_point)}; "
+        f"give {display_path(line.mount_point)}"
+    )
+
+
+def _contains(directory: bytes, path: bytes) -> bool:
+    return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
+
+
+def _lines(path: str) -> Iterator[_Line]:
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise read_error("read", os.fsencode(path), error) from None
+    for text in content.split(b"\n"):
+        before, separator, after = text.partition(b" - ")
+        fields, last = before.split(b" "), after.split(b" ")
+        if not separator or len(fields) < 6 or len(last) < 3:
+            continue
+        kind = decode_octal(last[0])
+        if kind != b"overlay" and not _is_fuse_overlayfs(kind):
+            continue
+        major, _, minor = fields[2].partition(b":")
+        yield _Line(
+            os.makedev(int(major), int(minor)),
+            decode_octal(fields[3]),
+            decode_octal(fields[4]),
+            kind.decode("ascii", "replace"),
+            last[2],
+        )
+
+
+def _is_fuse_overlayfs(kind: bytes) -> bool:
+    return kind.startswith(b"fuse") and kind.endswith(b".fuse-overlayfs")
+
+
+def _main_line(lines: list[_Line]) -> _Line:
+    """The mount among *lines*, all of one overlay, that shows all of it and can be seen."""
+    whole = [line for line in lines if line.root == b"/"] or lines
+    if len(whole) == 1:
+        return whole[0]
+    return next((line for line in whole if _merged_root(line) is not None), whole[0])
+
+
+def _merged_root(line: _Line) -> os.stat_result | None:
+    """The status of the overlay's root, or None where another mount covers it."""
+    try:
+        status = os.lstat(line.mount_point)
+    except OSError:
+        return None
+    return status if status.st_dev == line.device and line.root == b"/" else None
+
+
+def _resolve_all(groups: list[list[_Line]], timeout: float) -> tuple[OverlayMount, ...]:
+    """Resolve each group in a thread of its own: a call into a dead filesystem never returns."""
+    import time
+
+    found: dict[int, OverlayMount] = {}
+
+    def work(number: int) -> None:
+        found[number] = _resolve(_main_line(groups[number]))
+
+    threads = [
+        threading.Thread(target=work, args=(number,), daemon=True) for number in range(len(groups))
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + timeout
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return tuple(
+        found.get(number) or replace(_unresolved(lines[0]), problem=_NO_ANSWER)
+        for number, lines in enumerate(groups)
+    )
+
+
+def _unresolved(line: _Line) -> OverlayMount:
+    return OverlayMount(line.mount_point, line.device, line.type, OverlayOptions())
+
+
+def _resolve(line: _Line) -> OverlayMount:
+    mount = _unresolved(line)
+    if line.type != "overlay":
+        return replace(
+            mount,
+            problem="fuse-overlayfs does not tell the kernel its layers, so they are not in "
+            f"mountinfo; {_BY_HAND}",
+        )
+    try:
+        mount = replace(mount, options=options_of_mountinfo(line.super_options))
+        return _locate(mount, _merged_root(line))
+    except (_Unresolved, MountError) as problem:
+        return replace(mount, problem=str(problem))
+
+
+def _locate(mount: OverlayMount, merged: os.stat_result | None) -> OverlayMount:
+    """*mount* with its layers: the first candidate that passes every check."""
+    options = mount.options
+    upper = () if options.upperdir is None else (options.upperdir,)
+    shown = (*upper, *options.lowerdirs)
+    named = (*shown, *options.data_lowerdirs)
+    if not options.lowerdirs:
+        raise _Unresolved(f"mountinfo shows no lowerdir of it; {_BY_HAND}")
+    if all(path.startswith(b"/") for path in named):
+        return _checked(mount, shown, options.data_lowerdirs, merged)
+    accepted: list[OverlayMount] = []
+    refusal: str | None = None
+    for base in _bases(mount.mount_point, options):
+        layers = tuple(os.path.join(base, path) for path in shown)
+        data = tuple(os.path.join(base, path) for path in options.data_lowerdirs)
+        if not os.path.lexists(layers[-1]) and not os.path.lexists(layers[0]):
+            continue
+        try:
+            candidate = _checked(mount, layers, data, merged)
+        except _Unresolved as problem:
+            refusal = refusal or str(problem)
+            continue
+        if candidate.verified:
+            return candidate
+        accepted.append(candidate)
+    if len({candidate.layers for candidate in accepted}) == 1:
+        return accepted[0]
+    relative = next(path for path in named if not path.startswith(b"/"))
+    if accepted:
+        raise _Unresolved(
+            f"its layer {display_path(relative)} is a relative path that fits several "
+            f"directories; {_BY_HAND}"
+        )
+    raise _Unresolved(
+        refusal
+        or f"its layer {display_path(relative)} is relative to a directory that nobody recorded; "
+        f"{_BY_HAND}"
+    )
+
+
+def _bases(mount_point: bytes, options: OverlayOptions) -> Iterator[bytes]:
+    """The directories that relative layers may be relative to, the likeliest first."""
+    seen: set[bytes] = set()
+    for base in _likely_bases(mount_point, options):
+        if base not in seen:
+            seen.add(base)
+            yield base
+
+
+def _likely_bases(mount_point: bytes, options: OverlayOptions) -> Iterator[bytes]:
+    for path in (options.upperdir, options.workdir):
+        if path is not None and path.startswith(b"/"):
+            yield os.path.dirname(os.path.dirname(path))
+    above = mount_point
+    while above != os.path.dirname(above):
+        above = os.path.dirname(above)
+        yield above
+    yield from _STORES
+    yield os.path.expanduser(b"~/.local/share/containers/storage/overlay")
+    with suppress(FileNotFoundError):
+        yield os.getcwdb()
+
+
+def _checked(
+    mount: OverlayMount,
+    layers: tuple[bytes, ...],
+    data: tuple[bytes, ...],
+    merged: os.stat_result | None,
+) -> OverlayMount:
+    """*mount* with *layers*, when all of them can be the mounted ones."""
+    statuses = [_layer_status(path, mount.device) for path in (*layers, *data)]
+    top = statuses[0]
+    verified = False
+    if merged is not None and len({status.st_dev for status in statuses}) == 1:
+        verified = merged.st_ino == top.st_ino
+        if not verified:
+            raise _Unresolved(
+                f"{display_path(layers[0])} is not the directory that was mounted: it was "
+                f"replaced or moved since; {_BY_HAND}"
+            )
+    return replace(mount, layers=layers, data_layers=data, verified=verified)
+
+
+def _layer_status(path: bytes, device: int) -> os.stat_result:
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _Unresolved(
+            f"its layer {display_path(path)} does not exist here: it was moved or deleted, or "
+            f"belongs to another mount namespace; {_BY_HAND}"
+        ) from None
+    except OSError as error:
+        raise _Unresolved(
+            f"its layer {display_path(path)} cannot be looked at: {reason_of(error)}; run as a "
+            "user who may"
+        ) from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise _Unresolved(f"its layer {display_path(path)} is not a directory; {_BY_HAND}")
+    if status.st_dev == device:
+        raise _Unresolved(
+            f"its layer {display_path(path)} is covered by the overlay itself; {_BY_HAND}"
+        )
+    return status
