@@ -487,20 +487,18 @@ def build_demo(directory: bytes | str) -> DemoSnapshot:
             "another meaning; choose a directory without them"
         )
     made = not os.path.lexists(root)
-    if not made:
+    if made:
+        _make_directory(root)
+    else:
         _empty(root)
     try:
-        if made:
-            os.mkdir(root, 0o755)
         return _build(root)
     except BaseException as error:
         _remove_entries(root)
         if made and os.path.isdir(root):
             os.rmdir(root)
         if isinstance(error, OSError):
-            raise WhiteoutError(
-                f"the demo cannot be built in {display_path(root)}: {_reason(error)}"
-            ) from None
+            raise _failure(root, error) from None
         raise
 
 
@@ -525,12 +523,14 @@ def remove_demo(directory: bytes | str) -> None:
         ) from None
 
 
-def _reason(error: OSError) -> str:
+def _failure(root: bytes, error: OSError) -> WhiteoutError:
     if error.errno == errno.ENOTSUP:
-        return "its filesystem holds no user.* extended attributes; choose another directory"
-    if error.errno in (errno.EILSEQ, errno.EINVAL):
-        return "its filesystem does not take names of any bytes; choose another directory"
-    return reason_of(error)
+        reason = "its filesystem holds no user.* extended attributes; choose another directory"
+    elif error.errno in (errno.EILSEQ, errno.EINVAL):
+        reason = "its filesystem does not take names of any bytes; choose another directory"
+    else:
+        reason = reason_of(error)
+    return WhiteoutError(f"the demo cannot be built in {display_path(root)}: {reason}")
 
 
 def _is_demo(root: bytes) -> bool:
@@ -542,6 +542,13 @@ def _is_demo(root: bytes) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and document.get("demo") is True
+
+
+def _make_directory(root: bytes) -> None:
+    try:
+        os.mkdir(root, 0o755)
+    except OSError as error:
+        raise _failure(root, error) from None
 
 
 def _empty(root: bytes) -> None:
@@ -556,9 +563,7 @@ def _empty(root: bytes) -> None:
             )
         _remove_entries(root)
     except OSError as error:
-        raise WhiteoutError(
-            f"the demo cannot be built in {display_path(root)}: {reason_of(error)}"
-        ) from None
+        raise _failure(root, error) from None
 
 
 def _remove_entries(root: bytes) -> None:

@@ -415,6 +415,8 @@ def find(root: Standing, path: bytes) -> tuple[Standing, Finding]:
     standing = root
     finding: Finding | None = None
     names = [name for name in path.split(b"/") if name]
+    if any(name in (b".", b"..") or b"\0" in name for name in names):
+        raise NotFound(f"{display_path(path)} is no path in a snapshot; leave out . and ..")
     for position, name in enumerate(names):
         if finding is not None:
             below = step_into(standing, finding)

@@ -14,7 +14,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from whiteout.display import display_text
 from whiteout.durable import locked, open_directory, read_small, replace_file, store_error, try_lock
@@ -41,6 +40,8 @@ class IngestStatus:
 
 def now() -> str:
     """The time as RFC 3339 text."""
+    from datetime import UTC, datetime
+
     return datetime.now(UTC).isoformat()
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from whiteout.display import display_path, display_text
 from whiteout.durable import store_error
@@ -126,6 +125,7 @@ class LabelStore:
     @contextmanager
     def _connected(self, mode: str) -> Iterator[sqlite3.Connection]:
         import sqlite3
+        from urllib.parse import quote
 
         address = f"file:{quote(os.fsencode(os.path.abspath(self._path)))}?mode={mode}"
         try:

@@ -108,14 +108,14 @@ class _Layers:
         if not value:
             return
         tokens = _LAYER_OR_COLONS.findall(value)
-        paths, colons = tokens[::2], tokens[1::2]
-        if value[:1] == b":" or len(paths) == len(colons) or max(map(len, colons), default=0) > 2:
+        paths, colons = [unescape_path(path) for path in tokens[::2]], tokens[1::2]
+        wrong = value[:1] == b":" or len(paths) == len(colons) or b"" in paths
+        if wrong or max(map(len, colons), default=0) > 2:
             raise MountError("lowerdir= names an empty path; give a path between the colons")
         first_data = colons.index(b"::") + 1 if b"::" in colons else len(paths)
         if b":" in colons[first_data:]:
             raise MountError("after the first :: in lowerdir= only data-only layers can follow")
-        layers = [unescape_path(path) for path in paths]
-        self.lower, self.data = layers[:first_data], layers[first_data:]
+        self.lower, self.data = paths[:first_data], paths[first_data:]
 
     def add(self, path: bytes, *, data: bool) -> None:
         """``lowerdir+=`` and ``datadir+=``: one more layer below."""

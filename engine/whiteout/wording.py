@@ -234,4 +234,4 @@ def type_text(entry: Entry) -> str:
     """The type of an entry, with the numbers of a device."""
     if entry.type in (EntryType.CHARACTER, EntryType.BLOCK):
         return f"{entry.type.value} {entry.device[0]}:{entry.device[1]}"
-    return entry.type.value
+    return str(entry.type.value)

@@ -1,0 +1,104 @@
+"""What every test shares: a clean environment, skips by name, and tidy temporary directories."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from support.overlay import mount_points_below, unmount, why_no_overlay
+
+REQUIRE_ALL = "WHITEOUT_REQUIRE_ALL"
+EXAMPLES = "WHITEOUT_TEST_EXAMPLES"
+
+_COMMON = settings(
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),  # real mounts are slow, and fixtures are shared
+)
+settings.register_profile("whiteout", _COMMON, derandomize=True)
+settings.register_profile("whiteout-random", _COMMON, derandomize=False)
+# The same examples in every run; with WHITEOUT_TEST_EXAMPLES=N, N new ones for each property.
+settings.load_profile("whiteout-random" if EXAMPLES in os.environ else "whiteout")
+
+#: Variables that change what the program says or where it writes.
+_UNWANTED = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "SOURCE_DATE_EPOCH")
+_UNWANTED_PREFIXES = ("TEXTUAL", "WHITEOUT_", "XDG_")
+
+
+def _missing(item: pytest.Item) -> str | None:
+    """Why *item* cannot run here, or None."""
+    if item.get_closest_marker("root") is not None and (reason := why_no_overlay()) is not None:
+        return reason
+    for marker in item.iter_markers("peer"):
+        for program in marker.args:
+            if shutil.which(program) is None:
+                return f"needs the program {program}"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    reason = _missing(item)
+    if reason is None:
+        return
+    if os.environ.get(REQUIRE_ALL) == "1":
+        pytest.fail(f"{item.nodeid} {reason}, and {REQUIRE_ALL}=1 allows no skips", pytrace=False)
+    pytest.skip(f"{item.name} {reason}")
+
+
+def pytest_report_header() -> list[str]:
+    examples = os.environ.get(EXAMPLES)
+    return [
+        f"whiteout: tests marked root: {why_no_overlay() or 'run'}",
+        f"whiteout: hypothesis: {f'{examples} new examples' if examples else 'fixed examples'};"
+        f" {EXAMPLES}=N runs N new ones, --hypothesis-seed repeats a run",
+    ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unlocked_afterwards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Lets pytest delete its directories: no mounts left below them and no mode that forbids it.
+
+    A mount that is left is the fault of a test, and named.
+    """
+    base = tmp_path_factory.getbasetemp()
+    yield
+    left = mount_points_below(base)
+    for point in left:
+        unmount(point, lazily=True)
+    unlock(base)
+    assert not left, f"tests left mounts: {left}"
+
+
+def unlock(directory: Path) -> None:
+    """Make every directory below *directory* searchable and writable for its owner."""
+    for current, names, _ in os.walk(os.fsencode(directory)):
+        for name in names:
+            path = os.path.join(current, name)
+            status = os.lstat(path)
+            if stat.S_ISDIR(status.st_mode) and status.st_mode & 0o700 != 0o700:
+                with contextlib.suppress(PermissionError):
+                    os.chmod(path, 0o700)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home of its own for each test, and nothing in the environment that changes an answer."""
+    for name in list(os.environ):
+        if name in _UNWANTED or name.startswith(_UNWANTED_PREFIXES):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("CONFIG", "DATA", "CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / f".{name.lower()}"))
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    return home

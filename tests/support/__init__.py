@@ -1,0 +1,1 @@
+"""Helpers for tests. Nothing here is part of the product."""
