@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from whiteout.comparison import Fact
-from whiteout.export import ExportResult
 from whiteout.steps import effect_of, steps_of
-from whiteout.verdicts import Verdict
-from whiteout.verify import Verification
+
+if TYPE_CHECKING:
+    from whiteout.comparison import Fact
+    from whiteout.export import ExportResult
+    from whiteout.verdicts import Verdict
+    from whiteout.verify import Verification
 
 
 def letter(verdict: Verdict) -> str:
