@@ -6,11 +6,14 @@ import contextlib
 import os
 import shutil
 import stat
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from support.overlay import mount_points_below, unmount, why_no_overlay
 
@@ -26,6 +29,8 @@ _COMMON = settings(
 settings.register_profile("whiteout", _COMMON, derandomize=True)
 settings.register_profile("whiteout-random", _COMMON, derandomize=False)
 # The same examples in every run; with WHITEOUT_TEST_EXAMPLES=N, N new ones for each property.
+if not os.access(Path.cwd(), os.W_OK):  # what hypothesis keeps must not go to the checkout then
+    set_hypothesis_home_dir(tempfile.gettempdir() + f"/whiteout-hypothesis-{os.geteuid()}")
 settings.load_profile("whiteout-random" if EXAMPLES in os.environ else "whiteout")
 
 #: Variables that change what the program says or where it writes.
@@ -39,7 +44,8 @@ def _missing(item: pytest.Item) -> str | None:
         return reason
     for marker in item.iter_markers("peer"):
         for program in marker.args:
-            if shutil.which(program) is None:
+            beside = Path(sys.executable).with_name(program)  # what a virtual environment brought
+            if shutil.which(program) is None and not beside.exists():
                 return f"needs the program {program}"
     return None
 

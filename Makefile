@@ -1,0 +1,58 @@
+# Needs make and a Python of 3.11 or newer with its venv module; the rest is installed into $(VENV).
+#
+#   make demo          build a small snapshot and open it
+#   make test          run the tests (PYTEST_ARGS="-k name" to choose)
+#   make check         lint, types, tests and screenshots, as CI does
+
+.DEFAULT_GOAL := demo
+.DELETE_ON_ERROR:
+.PHONY: demo test lint types screenshots screenshots-check check clean
+
+VENV ?= .venv
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	>/dev/null 2>&1; then echo $$python; break; fi; done)
+BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
+PYTEST_ARGS ?=
+
+$(VENV)/created:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with its venv module found;" \
+		"install one (Debian: apt install python3-venv) or name it: make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv "$(VENV)"
+	@touch $@
+
+# The project is installed as a link to this checkout, with the versions of constraints.txt.
+$(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt hatchling editables
+	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed
+	@$(BIN)/whiteout demo
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+screenshots: $(VENV)/installed-dev
+	$(BIN)/python screenshots/make.py
+
+screenshots-check: $(VENV)/installed-dev
+	$(BIN)/python screenshots/make.py --check
+
+check: lint types test screenshots-check
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

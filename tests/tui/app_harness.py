@@ -1,0 +1,197 @@
+"""Driving the real app without a terminal, and reading its screen as text."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import os
+import stat
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+from whiteout.cancel import NEVER, CancelToken
+from whiteout.demo import build_demo
+from whiteout.display import display_path
+from whiteout.entries import Entry
+from whiteout.errors import ReadError
+from whiteout.metadata import Inspection, Metadata
+from whiteout.opening import open_pair
+from whiteout.snapshot import Snapshot
+from whiteout.verdicts import ChangeKind, Method, Reason, Verdict
+from whiteout.xattrs import Xattr
+from whiteout_tui.app import WhiteoutApp
+from whiteout_tui.browse_screen import BrowseScreen
+from whiteout_tui.detail import DetailPane
+from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.rows import RowState
+
+GOLDEN = Path(__file__).parent / "golden"
+UPDATE = "WHITEOUT_UPDATE_GOLDEN"
+_UPDATING = os.environ.get(UPDATE) == "1"
+
+
+def demo_snapshot(directory: Path) -> Snapshot:
+    demo = build_demo(os.fsencode(directory))
+    return open_pair(demo.upperdir, demo.lowerdirs, userxattr=True, label="demo")
+
+
+def screen_text(app: WhiteoutApp) -> str:
+    """What is on the screen, line by line."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+
+def check_golden(name: str, text: str) -> None:
+    """Compare with the committed text; WHITEOUT_UPDATE_GOLDEN=1 writes it anew."""
+    file = GOLDEN / f"{name}.txt"
+    if _UPDATING:
+        GOLDEN.mkdir(exist_ok=True)
+        file.write_text(text + "\n", encoding="utf-8")
+    expected = file.read_text(encoding="utf-8").removesuffix("\n")
+    difference = "\n".join(
+        difflib.unified_diff(expected.splitlines(), text.splitlines(), "golden", "now", lineterm="")
+    )
+    assert text == expected, f"{file.name} ({UPDATE}=1 writes it anew)\n{difference}"
+
+
+def is_settled(screen: Screen[object]) -> bool:
+    if isinstance(screen, BrowseScreen):
+        tree, detail = screen.entries, screen.query_one(DetailPane)
+        counted = screen.counts.complete or screen.counts.problem is not None
+        reading = any(tree.rows.state(row) & RowState.LOADING for row in range(len(tree.rows)))
+        return counted and not reading and detail.path == tree.cursor_path
+    if isinstance(screen, ExportScreen):
+        return screen.step != "running" and not screen.is_verifying
+    return True
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Wait until nothing is being read, counted, written or verified."""
+    await until(pilot, lambda: is_settled(pilot.app.screen))
+    await pilot.pause()
+
+
+async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        await pilot.pause(0.01)
+        if true():
+            return
+    raise TimeoutError(f"it never came to be\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
+
+
+async def press(pilot: Pilot[None], *keys: str) -> None:
+    await pilot.press(*keys)
+    await settle(pilot)
+
+
+def run(
+    snapshot: Snapshot | Fake | None,
+    drive: Callable[[Pilot[None]], Awaitable[None]],
+    *,
+    size: tuple[int, int] = (80, 24),
+    store: Path | None = None,
+) -> None:
+    """Run the app over *snapshot* and let *drive* use it."""
+
+    async def body() -> None:
+        app = WhiteoutApp(
+            snapshot,  # type: ignore[arg-type]
+            store_path=str(store) if store is not None else None,
+        )
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await drive(pilot)
+
+    asyncio.run(body())
+
+
+@pytest.fixture
+def as_root_owns_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything in a layer seems to belong to root, whoever runs the test."""
+    from types import SimpleNamespace
+
+    from whiteout import layers
+
+    def owned(*arguments: object, **options: object) -> os.stat_result:
+        status = os.stat(*arguments, **options)  # type: ignore[arg-type]
+        named = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+        values = list(status)
+        values[4:6] = 0, 0
+        return os.stat_result(values, named)
+
+    monkeypatch.setattr(layers, "os", SimpleNamespace(**{**vars(os), "stat": owned}))
+
+
+# A snapshot in memory, for what no filesystem gives quickly
+
+
+def status_of(mode: int, size: int = 0, links: int = 1) -> os.stat_result:
+    values = [mode, 1, 1, links, 0, 0, size, 0, 0, 0]
+    return os.stat_result(values, {"st_mtime_ns": 0, "st_rdev": 0})
+
+
+FILE = Entry(status_of(stat.S_IFREG | 0o644, 5))
+DIRECTORY = Entry(status_of(stat.S_IFDIR | 0o755))
+
+
+@dataclass
+class Fake:
+    """Obeys the contract of :class:`whiteout.snapshot.Snapshot` over a dictionary of listings."""
+
+    listings: dict[bytes, list[Verdict]]
+    label: str = "fake"
+    lowerdirs: tuple[bytes, ...] = (b"/lower",)
+    doubts: tuple[str, ...] = ()
+    differ: str = "overlay"
+    fallback: str | None = None
+    link_target: bytes | None = None
+    xattrs: tuple[Xattr, ...] = ()
+    listed: list[bytes] = field(default_factory=list)
+    gate: threading.Event | None = None
+    stuck: threading.Event = field(default_factory=threading.Event)
+
+    def children(self, path: bytes = b"/", *, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
+        self.listed.append(path)
+        if path not in self.listings:
+            raise ReadError(f"cannot list {display_path(path)}: permission denied", path)
+        for verdict in self.listings[path]:
+            if self.gate is not None and not self.gate.is_set():
+                self.stuck.set()
+                while not self.gate.wait(0.01):
+                    cancel.check()
+            cancel.check()
+            yield verdict
+
+    def changes(self, *, skipped: bool = False, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
+        for listing in list(self.listings.values()):
+            for verdict in listing:
+                cancel.check()
+                yield verdict
+
+    def explain(self, path: bytes, *, cancel: CancelToken = NEVER) -> Verdict:
+        if path == b"/":
+            return Verdict(b"/", None, Reason.ROOT, method=Method.OVERLAY)
+        for verdict in self.listings[path.rpartition(b"/")[0] or b"/"]:
+            if verdict.path == path:
+                return verdict
+        raise ReadError(f"cannot read {display_path(path)}: gone", path)
+
+    def inspect(self, path: bytes, *, cancel: CancelToken = NEVER) -> Inspection:
+        verdict = self.explain(path)
+        if path == b"/":
+            return Inspection(verdict, None, None)
+        side = Metadata(FILE, b"/upper" + path, self.link_target, self.xattrs)
+        return Inspection(verdict, None, side)
+
+
+def added(path: bytes, entry: Entry = FILE) -> Verdict:
+    return Verdict(path, ChangeKind.ADD, Reason.ADDED, upper=entry)
+
+
+def same(path: bytes, entry: Entry = FILE) -> Verdict:
+    return Verdict(path, None, Reason.WHITEOUT_OF_NOTHING, upper=entry, whiteout=True)

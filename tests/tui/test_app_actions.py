@@ -1,0 +1,181 @@
+"""One table of actions: bindings, footer, palette and help all come from it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from app_harness import Fake, added, press, run, screen_text, settle, until
+from textual.binding import Binding
+from textual.command import Hit
+from textual.pilot import Pilot
+from textual.widgets._footer import FooterKey
+
+from whiteout_tui.actions import ACTIONS, Action, Scope, actions_of, bindings, key_name
+from whiteout_tui.app import WhiteoutApp
+from whiteout_tui.browse_screen import BrowseScreen
+from whiteout_tui.detail import DetailPane
+from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.help_screen import HelpScreen, help_content
+from whiteout_tui.legend import FLAGS, KINDS, NUMBERS
+from whiteout_tui.palette import ActionProvider, title
+from whiteout_tui.picker_screen import PickerScreen
+from whiteout_tui.scrolling import ScrollingText
+from whiteout_tui.tree import SnapshotTree
+
+CARRIERS = {
+    Scope.APP: WhiteoutApp,
+    Scope.PICKER: PickerScreen,
+    Scope.BROWSE: BrowseScreen,
+    Scope.TREE: SnapshotTree,
+    Scope.TEXT: ScrollingText,
+    Scope.DETAIL: DetailPane,
+    Scope.EXPORT: ExportScreen,
+    Scope.HELP: HelpScreen,
+}
+
+
+def text(pilot: Pilot[None]) -> str:
+    return screen_text(pilot.app)  # type: ignore[arg-type]
+
+
+FAKE = Fake({b"/": [added(b"/a")]})
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: f"{action.scope.value}.{action.id}")
+def test_every_action_is_carried_out_by_somebody(action: Action) -> None:
+    assert callable(getattr(CARRIERS[action.scope], f"action_{action.id}"))
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_no_key_means_two_things_in_one_place(scope: Scope) -> None:
+    keys = [key for action in actions_of(scope) for key in action.keys]
+    assert len(keys) == len(set(keys))
+    assert [binding.key for binding in bindings(scope) if isinstance(binding, Binding)] == keys
+
+
+def test_the_help_tells_every_action_letter_and_number() -> None:
+    text = help_content(100).plain
+    squeezed = " ".join(text.split())
+    for action in ACTIONS:
+        assert action.help in squeezed
+        assert " ".join(map(key_name, action.keys)) in text
+    for words in [sign.meaning for sign in (*KINDS.values(), *FLAGS)] + [
+        rule for _, rule in NUMBERS
+    ]:
+        assert " ".join(words.split()) in squeezed
+
+
+def test_the_footer_and_the_palette_offer_what_the_table_says() -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        shown = {key.description for key in pilot.app.screen.query(FooterKey)}
+        scopes = (Scope.APP, Scope.BROWSE, Scope.TREE)
+        assert shown == {a.label for a in ACTIONS if a.footer and a.scope in scopes}
+        provider = ActionProvider(pilot.app.screen)
+        found = [hit.text async for hit in provider.discover()]
+        scopes = (*scopes, Scope.TEXT, Scope.DETAIL)
+        assert found == [title(a) for a in ACTIONS if a.palette and a.scope in scopes]
+        hits = [hit async for hit in provider.search("export") if isinstance(hit, Hit)]
+        best = max(hits, key=lambda hit: hit.score)
+        assert str(best.text).startswith("Export")
+
+    run(FAKE, drive)
+
+
+def test_the_whole_footer_fits_into_80_columns() -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        last = text(pilot).splitlines()[-1]  # type: ignore[arg-type]
+        assert all(a.label in last for a in ACTIONS if a.footer and a.scope is Scope.APP)
+
+    run(FAKE, drive)
+
+
+def test_an_action_is_run_from_the_palette() -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await pilot.press("ctrl+p")
+        await pilot.press(*"help")
+        await until(pilot, lambda: "this help" in text(pilot))
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
+        assert isinstance(pilot.app.screen, HelpScreen)
+
+    run(FAKE, drive)
+
+
+def test_help_opens_scrolls_and_closes() -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        for closing in ("escape", "q", "question_mark"):
+            await press(pilot, "question_mark")
+            assert isinstance(pilot.app.screen, HelpScreen)
+            await press(pilot, "G")
+            assert "diffID" in text(pilot)
+            await press(pilot, closing)
+            assert isinstance(pilot.app.screen, BrowseScreen)
+
+    run(FAKE, drive)
+
+
+def test_escape_at_the_root_closes_nothing() -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await press(pilot, "escape")
+        assert isinstance(pilot.app.screen, BrowseScreen)
+
+    run(FAKE, drive)
+
+
+def test_the_picker_lists_mounts_and_says_why_one_cannot_be_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from whiteout.mountinfo import OverlayMount
+    from whiteout.mountoptions import OverlayOptions
+    from whiteout_tui import picker_screen
+
+    good = OverlayMount(b"/merged\x1b[2J", 1, "overlay", OverlayOptions(), (b"/u", b"/l"))
+    bad = OverlayMount(b"/bad", 2, "overlay", OverlayOptions(), problem="its layers are gone")
+    monkeypatch.setattr(picker_screen, "overlay_mounts", lambda: (bad, good))
+    monkeypatch.setattr(
+        picker_screen, "open_mount", lambda mount: FAKE if mount is good else real(mount)
+    )
+    from whiteout.opening import open_mount as real
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "2 mounts" in text(pilot))
+        assert "/merged\\x1b[2J" in text(pilot)
+        assert "! /bad" in text(pilot)
+        assert "its layers are gone" in text(pilot)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "cannot open /bad" in text(pilot))
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, BrowseScreen))
+        await press(pilot, "escape")
+        assert isinstance(pilot.app.screen, PickerScreen)
+
+    run(None, drive)
+
+
+def test_without_mounts_the_picker_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    from whiteout_tui import picker_screen
+
+    monkeypatch.setattr(picker_screen, "overlay_mounts", tuple)
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "whiteout demo" in text(pilot))
+
+    run(None, drive)
+
+
+def test_the_actions_are_also_found_while_nothing_is_focused() -> None:
+    async def body() -> None:
+        app = WhiteoutApp(FAKE)  # type: ignore[arg-type]
+        async with app.run_test() as pilot:
+            await settle(pilot)
+            app.screen.set_focus(None)
+            await press(pilot, "question_mark")
+            assert isinstance(app.screen, HelpScreen)
+
+    asyncio.run(body())
