@@ -299,6 +299,8 @@ def _demo(options: Namespace, open_app: OpenApp) -> int:
         demo = build_demo(os.fsencode(options.build_only))
         print(f"built; open it with: whiteout --mounts {display_path(demo.mounts_file)}")
         return 0
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
     directory = mkdtemp(prefix="whiteout-demo-")
     try:
         demo = build_demo(directory)

@@ -1,0 +1,331 @@
+"""Every action of the app, once: bindings, footer, palette and help are made from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from textual.binding import Binding, BindingType
+
+
+class Scope(Enum):
+    """Which part of the app carries an action out. The values appear in the help."""
+
+    APP = "app"
+    PICKER = "mounts"
+    BROWSE = "snapshot"
+    TREE = "tree"
+    TEXT = "detail, help"
+    DETAIL = "detail"
+    EXPORT = "export"
+    HELP = "help"
+
+
+class Group(Enum):
+    """Headings of the help."""
+
+    MOVE = "Move"
+    TREE = "Open and close"
+    VIEW = "View"
+    EXPORT = "Export"
+    APP = "App"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that the user can do.
+
+    ``id`` is the binding's id and, with ``action_`` before it, the method of the widget or screen
+    of its ``scope``. ``footer`` puts it into the footer, ``palette`` into the command palette.
+    """
+
+    id: str
+    scope: Scope
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    group: Group
+    footer: bool = False
+    palette: bool = True
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("cursor_up", Scope.TREE, ("up", "k"), "Up", "one row up", Group.MOVE),
+    Action("cursor_down", Scope.TREE, ("down", "j"), "Down", "one row down", Group.MOVE),
+    Action("page_up", Scope.TREE, ("pageup",), "Page up", "one page up", Group.MOVE),
+    Action("page_down", Scope.TREE, ("pagedown",), "Page down", "one page down", Group.MOVE),
+    Action("half_up", Scope.TREE, ("ctrl+u",), "Half page up", "half a page up", Group.MOVE),
+    Action("half_down", Scope.TREE, ("ctrl+d",), "Half page down", "half a page down", Group.MOVE),
+    Action("first", Scope.TREE, ("g", "home"), "Top", "to the first row", Group.MOVE),
+    Action("last", Scope.TREE, ("G", "end"), "Bottom", "to the last row", Group.MOVE),
+    Action(
+        "expand",
+        Scope.TREE,
+        ("right", "l"),
+        "Open",
+        "open the directory; from an open one to its first row",
+        Group.TREE,
+    ),
+    Action(
+        "collapse",
+        Scope.TREE,
+        ("left", "h"),
+        "Close",
+        "close the directory; from anything else to the directory that holds it",
+        Group.TREE,
+    ),
+    Action(
+        "toggle_directory",
+        Scope.TREE,
+        ("space",),
+        "Open",
+        "open or close the directory",
+        Group.TREE,
+        footer=True,
+    ),
+    Action(
+        "activate",
+        Scope.TREE,
+        ("enter",),
+        "Detail",
+        "open or close the directory; of anything else go to the detail",
+        Group.TREE,
+    ),
+    Action(
+        "export",
+        Scope.BROWSE,
+        ("e",),
+        "Export",
+        "write the layer to a content store, and show its digests",
+        Group.EXPORT,
+        footer=True,
+    ),
+    Action(
+        "toggle_skipped",
+        Scope.BROWSE,
+        ("u",),
+        "Skipped",
+        "hide the skipped entries that nothing depends on, or show them again",
+        Group.VIEW,
+        footer=True,
+    ),
+    Action(
+        "reload",
+        Scope.BROWSE,
+        ("r",),
+        "Re-read",
+        "read the directory under the cursor again",
+        Group.VIEW,
+    ),
+    Action(
+        "switch_pane",
+        Scope.BROWSE,
+        ("tab", "shift+tab"),
+        "Pane",
+        "from the tree to the detail, and back",
+        Group.VIEW,
+        footer=True,
+    ),
+    Action(
+        "toggle_detail",
+        Scope.BROWSE,
+        ("w",),
+        "Why",
+        "fold the detail away, or bring it back",
+        Group.VIEW,
+        footer=True,
+    ),
+    Action("scroll_line_up", Scope.TEXT, ("up", "k"), "Up", "scroll up", Group.MOVE),
+    Action(
+        "scroll_line_down",
+        Scope.TEXT,
+        ("down", "j"),
+        "Down",
+        "scroll down",
+        Group.MOVE,
+    ),
+    Action(
+        "scroll_page_up",
+        Scope.TEXT,
+        ("pageup", "ctrl+u"),
+        "Page up",
+        "scroll up by a page",
+        Group.MOVE,
+    ),
+    Action(
+        "scroll_page_down",
+        Scope.TEXT,
+        ("pagedown", "ctrl+d"),
+        "Page down",
+        "scroll down by a page",
+        Group.MOVE,
+    ),
+    Action("scroll_top", Scope.TEXT, ("g", "home"), "Top", "to the top of the text", Group.MOVE),
+    Action(
+        "scroll_bottom",
+        Scope.TEXT,
+        ("G", "end"),
+        "Bottom",
+        "to the end of the text",
+        Group.MOVE,
+    ),
+    Action(
+        "leave_detail",
+        Scope.DETAIL,
+        ("left", "h", "escape"),
+        "Tree",
+        "back from the detail to the tree",
+        Group.VIEW,
+    ),
+    Action(
+        "close",
+        Scope.BROWSE,
+        ("escape",),
+        "Back",
+        "back to the list of mounts, when the snapshot was picked from it",
+        Group.VIEW,
+    ),
+    Action("pick", Scope.PICKER, ("enter",), "Open", "open this mount", Group.TREE, footer=True),
+    Action(
+        "reload",
+        Scope.PICKER,
+        ("r",),
+        "Re-read",
+        "read the list of mounts again",
+        Group.VIEW,
+        footer=True,
+    ),
+    Action(
+        "submit",
+        Scope.EXPORT,
+        ("enter",),
+        "Export",
+        "start the export with what the dialog says",
+        Group.EXPORT,
+        footer=True,
+        palette=False,
+    ),
+    Action(
+        "copy",
+        Scope.EXPORT,
+        ("y",),
+        "Copy",
+        "copy the marked value of the result, the digest at first (↑ ↓ choose)",
+        Group.EXPORT,
+        footer=True,
+        palette=False,
+    ),
+    Action(
+        "copy_all",
+        Scope.EXPORT,
+        ("Y",),
+        "Copy all",
+        "copy the whole result",
+        Group.EXPORT,
+        footer=True,
+        palette=False,
+    ),
+    Action(
+        "verify",
+        Scope.EXPORT,
+        ("v",),
+        "Verify",
+        "read the blob again from the store, and recompute both digests",
+        Group.EXPORT,
+        footer=True,
+        palette=False,
+    ),
+    Action(
+        "again",
+        Scope.EXPORT,
+        ("e",),
+        "Another",
+        "back to the dialog, for another export",
+        Group.EXPORT,
+        footer=True,
+        palette=False,
+    ),
+    Action(
+        "dismiss_dialog",
+        Scope.EXPORT,
+        ("escape",),
+        "Close",
+        "cancel a running export, which leaves nothing behind; else close the dialog",
+        Group.EXPORT,
+        footer=True,
+        palette=False,
+    ),
+    Action(
+        "close_help",
+        Scope.HELP,
+        ("escape", "q", "question_mark"),
+        "Close",
+        "close the help",
+        Group.APP,
+        footer=True,
+        palette=False,
+    ),
+    Action("help", Scope.APP, ("question_mark", "f1"), "Help", "this help", Group.APP, footer=True),
+    Action(
+        "command_palette",
+        Scope.APP,
+        ("ctrl+p",),
+        "Menu",
+        "find any action by its name",
+        Group.APP,
+        footer=True,
+        palette=False,
+    ),
+    Action("change_theme", Scope.APP, ("T",), "Theme", "choose the colours", Group.APP),
+    Action("quit", Scope.APP, ("q", "ctrl+q"), "Quit", "leave", Group.APP, footer=True),
+)
+
+_KEY_NAMES = {
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "home": "Home",
+    "end": "End",
+    "question_mark": "?",
+    "escape": "Esc",
+    "enter": "Enter",
+    "space": "Space",
+    "tab": "Tab",
+    "shift+tab": "Shift+Tab",
+    "f1": "F1",
+}
+
+
+def key_name(key: str) -> str:
+    """The name of a key as people write it: ``Ctrl+P``, ``?``, ``↓``."""
+    if key.startswith("ctrl+"):
+        return "Ctrl+" + key.removeprefix("ctrl+").upper()
+    return _KEY_NAMES.get(key, key)
+
+
+def actions_of(scope: Scope) -> tuple[Action, ...]:
+    """The actions that *scope* carries out."""
+    return tuple(action for action in ACTIONS if action.scope is scope)
+
+
+def bindings(scope: Scope) -> list[BindingType]:
+    """The key bindings of *scope*, for a ``BINDINGS`` of Textual."""
+    found: list[BindingType] = []
+    for action in actions_of(scope):
+        for position, key in enumerate(action.keys):
+            found.append(
+                Binding(
+                    key,
+                    action.id,
+                    action.label,
+                    show=action.footer and position == 0,
+                    key_display=key_name(key),
+                    priority=key == "ctrl+q",
+                    tooltip=action.help,
+                    id=f"{scope.value}.{action.id}" if position == 0 else None,
+                )
+            )
+    return found

@@ -1,0 +1,53 @@
+"""The app: its screens, its colours, and its way out."""
+
+from __future__ import annotations
+
+from textual.app import App
+from textual.screen import Screen
+
+from whiteout.snapshot import Snapshot
+from whiteout_tui.actions import Scope, bindings
+from whiteout_tui.browse_screen import BrowseScreen
+from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.help_screen import HelpScreen
+from whiteout_tui.palette import ActionProvider
+from whiteout_tui.picker_screen import PickerScreen
+
+
+class WhiteoutApp(App[None]):
+    """The terminal inspector; without a snapshot it begins with the list of mounts."""
+
+    TITLE = "Whiteout"
+    CSS_PATH = "app.tcss"
+    BINDINGS = bindings(Scope.APP)
+    COMMANDS = {ActionProvider}  # noqa: RUF012 - as Textual has it
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, snapshot: Snapshot | None, *, store_path: str | None = None) -> None:
+        super().__init__()
+        self._snapshot = snapshot
+        self._store_path = store_path
+
+    def get_default_screen(self) -> Screen[None]:
+        """The tree of the snapshot, or the list of mounts."""
+        if self._snapshot is None:
+            return PickerScreen(self._store_path)
+        return BrowseScreen(self._snapshot, store_path=self._store_path, picked=False)
+
+    def action_help(self) -> None:
+        """Show the help."""
+        self.push_screen(HelpScreen())
+
+    async def action_quit(self) -> None:
+        """Leave, without waiting for what still runs."""
+        for screen in self.screen_stack:
+            if isinstance(screen, BrowseScreen | ExportScreen | PickerScreen):
+                screen.stop()
+        self.exit()
+
+
+def run_app(snapshot: Snapshot | None, *, store_path: str | None = None) -> int:
+    """Run the app in this terminal; returns the exit status of the process."""
+    app = WhiteoutApp(snapshot, store_path=store_path)
+    app.run()
+    return app.return_code or 0

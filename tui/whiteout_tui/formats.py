@@ -1,0 +1,58 @@
+"""Numbers and times as text."""
+
+from __future__ import annotations
+
+import shlex
+import stat
+
+from whiteout.display import display_name
+from whiteout.entries import Entry
+
+_UNITS = "KMGTPE"
+
+
+def short_size(size: int) -> str:
+    """At most five characters, such as ``812``, ``1.2K`` or ``340M``; powers of 1024."""
+    if size < 1024:
+        return str(size)
+    value = float(size)
+    for unit in _UNITS:
+        value /= 1024
+        if value < 9.95:
+            return f"{value:.1f}{unit}"
+        if value < 1023.5:
+            return f"{value:.0f}{unit}"
+    return f"{value:.0f}{_UNITS[-1]}"
+
+
+def exact_size(size: int) -> str:
+    """All digits, and the short form when that says more: ``12,345 bytes (12K)``."""
+    digits = f"{size:,} byte" if size == 1 else f"{size:,} bytes"
+    return digits if size < 1024 else f"{digits} ({short_size(size)})"
+
+
+def mode_text(entry: Entry) -> str:
+    """Octal permission bits and the form of ``ls -l``: ``0755 -rwxr-xr-x``."""
+    return f"{entry.permissions:04o} {stat.filemode(entry.stat.st_mode)}"
+
+
+def duration_text(seconds: float) -> str:
+    """``0.42 s``, ``12.3 s`` or ``3 min 20 s``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def shell_word(path: bytes) -> str:
+    """*path* as one word for a POSIX shell, ``$'…'`` where it holds what must not be pasted."""
+    shown = display_name(path)
+    if shown.encode("utf-8") == path:
+        return shlex.quote(shown)
+    quoted = "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\\" else f"\\x{byte:02x}"
+        for byte in path
+    )
+    return f"$'{quoted}'"

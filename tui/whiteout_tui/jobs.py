@@ -1,0 +1,104 @@
+"""Work in threads that can be told to stop.
+
+Textual's workers cannot be interrupted, and leaving the app waits for them; so every job carries a
+:class:`~whiteout.cancel.CancelToken`, and leaving the app cancels them all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from textual.message import Message
+from textual.message_pump import MessagePump
+from textual.widget import Widget
+
+from whiteout.cancel import CancelToken
+from whiteout.errors import Cancelled
+
+#: What a job does: it is given its token and posts its own messages.
+Work = Callable[[CancelToken], None]
+
+
+class Job:
+    """One piece of work in a thread; it is dropped silently when it was cancelled."""
+
+    __slots__ = ("_failed", "_work", "token")
+
+    def __init__(self, work: Work, failed: Callable[[BaseException], None]) -> None:
+        self.token = CancelToken()
+        self._work = work
+        self._failed = failed
+
+    def run(self) -> None:
+        """Do the work. No error leaves this method."""
+        try:
+            self.token.check()
+            self._work(self.token)
+        except Cancelled as error:
+            if not self.token.cancelled:
+                self._failed(error)
+        except Exception as error:
+            self._failed(error)
+
+
+class Jobs:
+    """The running jobs of one screen, by name; a new one of a name cancels the one before."""
+
+    def __init__(self, owner: Widget) -> None:
+        self._owner = owner
+        self._running: dict[str, Job] = {}
+
+    def start(
+        self, name: str, work: Work, failed: Callable[[BaseException, CancelToken], Message]
+    ) -> None:
+        """Do *work* in a thread; an error is posted as the message that *failed* makes of it."""
+        self.cancel(name)
+
+        def post(error: BaseException) -> None:
+            send(self._owner, failed(error, job.token), job.token)
+
+        job = Job(work, post)
+        self._running[name] = job
+        self._owner.run_worker(
+            job.run, name=name, group=name, thread=True, exit_on_error=False, description=name
+        )
+
+    def cancel(self, name: str) -> None:
+        """Ask the job *name* to stop, if there is one."""
+        job = self._running.pop(name, None)
+        if job is not None:
+            job.token.cancel()
+
+    def cancel_all(self) -> None:
+        """Ask every job to stop."""
+        for name in list(self._running):
+            self.cancel(name)
+
+
+def send(target: MessagePump, message: Message, token: CancelToken) -> None:
+    """Post *message* from a thread, unless nobody wants it any more."""
+    if not token.cancelled:
+        target.post_message(message)
+
+
+class Window:
+    """Back-pressure: at most *size* messages are under way, so that keys never queue behind."""
+
+    __slots__ = ("_free",)
+
+    def __init__(self, size: int = 2) -> None:
+        self._free = threading.Semaphore(size)
+
+    def enter(self, token: CancelToken) -> None:
+        """Wait, in a thread, until one more message may go.
+
+        Raises:
+            Cancelled: the token was cancelled meanwhile.
+        """
+        while not self._free.acquire(timeout=0.05):
+            token.check()
+
+    def leave(self) -> None:
+        """The app has dealt with a message."""
+        self._free.release()

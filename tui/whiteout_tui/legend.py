@@ -1,0 +1,93 @@
+"""The letters and marks of the tree, each with its meaning: one table for rows, header and help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from whiteout_tui.rowdata import RowFlag, RowKind, RowType
+
+
+@dataclass(frozen=True, slots=True)
+class KindSign:
+    """The letter of a :class:`RowKind`; ``style`` names the component class of the tree."""
+
+    letter: str
+    style: str
+    meaning: str
+
+
+KINDS: dict[RowKind, KindSign] = {
+    RowKind.ADD: KindSign("A", "added", "added: the base has nothing of this name"),
+    RowKind.MODIFY: KindSign("M", "modified", "modified: both sides have it, and they differ"),
+    RowKind.DELETE: KindSign("D", "deleted", "deleted: the layer records a whiteout for it"),
+    RowKind.UNMODIFIED: KindSign(
+        "U", "unmodified", "unmodified: another name of a hard-linked file, in a compared directory"
+    ),
+    RowKind.SKIPPED: KindSign("·", "skipped", "skipped: not recorded in the layer; Why says why"),
+    RowKind.UNREADABLE: KindSign(
+        "!", "unreadable", "unreadable: nothing is claimed about it, and no layer is exported"
+    ),
+    RowKind.NOTE: KindSign(" ", "note", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FlagSign:
+    """The letter of a :class:`RowFlag`."""
+
+    flag: RowFlag
+    letter: str
+    meaning: str
+
+
+FLAGS: tuple[FlagSign, ...] = (
+    FlagSign(RowFlag.OPAQUE, "O", "opaque: hides everything that the base has in this directory"),
+    FlagSign(
+        RowFlag.OPAQUE_WITHOUT_BASE, "o", "opaque, but the base has nothing here that it could hide"
+    ),
+    FlagSign(RowFlag.WHITEOUT, "w", "whiteout: overlayfs' mark of a deleted name is in the upper"),
+    FlagSign(RowFlag.HARD_LINK, "H", "hard link: the file has more than one name"),
+    FlagSign(RowFlag.UNREADABLE, "!", "something of it could not be read"),
+    FlagSign(RowFlag.GHOST, "~", "ghost: gone because a directory above it is gone"),
+    FlagSign(RowFlag.REDIRECT, "r", "redirect: a directory that was renamed from elsewhere"),
+    FlagSign(RowFlag.METACOPY, "m", "metacopy: only the metadata was copied up"),
+)
+
+SUFFIXES: dict[RowType, tuple[str, str]] = {
+    RowType.FILE: ("", "file"),
+    RowType.DIRECTORY: ("/", "directory"),
+    RowType.SYMLINK: ("@", "symbolic link"),
+    RowType.DEVICE: ("%", "device; the size column holds major,minor"),
+    RowType.FIFO: ("|", "named pipe"),
+    RowType.SOCKET: ("=", "socket, which no layer can hold"),
+}
+
+NUMBERS: tuple[tuple[str, str], ...] = (
+    (
+        "A M D U · !",
+        "entries of the whole snapshot under each letter, counted in the background; "
+        "“…” until the count is complete. Ghosts and notes are not counted",
+    ),
+    (
+        "size",
+        "bytes of content of a regular file, of a removed one those of the base; "
+        "K, M, G, T are powers of 1024. A hard-linked file shows its size under each name",
+    ),
+    ("hidden", "skipped entries in the directories read so far that u has hidden"),
+    ("entries", "headers written to the layer's tar, parent directories included"),
+    ("bytes, rate", "bytes of uncompressed tar made so far, and per second since the start"),
+    ("ratio", "uncompressed size of the layer divided by the size of its blob"),
+    ("digest", "sha256 of the blob's bytes as stored"),
+    ("diffID", "sha256 of the uncompressed tar"),
+)
+
+_FLAG_TEXT: dict[int, str] = {}
+
+
+def flag_letters(flags: int) -> str:
+    """The letters of *flags*, in the order of :data:`FLAGS`."""
+    text = _FLAG_TEXT.get(flags)
+    if text is None:
+        text = "".join(sign.letter for sign in FLAGS if flags & sign.flag)
+        _FLAG_TEXT[flags] = text
+    return text

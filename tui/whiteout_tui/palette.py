@@ -1,0 +1,66 @@
+"""The command palette, from the table of actions."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.types import IgnoreReturnCallbackType
+
+from whiteout_tui.actions import ACTIONS, Action, Scope, key_name
+from whiteout_tui.browse_screen import BrowseScreen
+from whiteout_tui.detail import DetailPane
+from whiteout_tui.picker_screen import PickerScreen
+from whiteout_tui.tree import SnapshotTree
+
+
+class ActionProvider(Provider):
+    """Offers every action that the screen behind the palette can carry out."""
+
+    def _offers(self) -> list[tuple[Action, DOMNode]]:
+        carriers: dict[Scope, DOMNode] = {Scope.APP: self.app}
+        screen = self.screen
+        if isinstance(screen, BrowseScreen):
+            carriers[Scope.BROWSE] = screen
+            carriers[Scope.TREE] = screen.query_one(SnapshotTree)
+            carriers[Scope.TEXT] = carriers[Scope.DETAIL] = screen.query_one(DetailPane)
+        if isinstance(screen, PickerScreen):
+            carriers[Scope.PICKER] = screen
+        return [
+            (action, carriers[action.scope])
+            for action in ACTIONS
+            if action.palette and action.scope in carriers
+        ]
+
+    def _run(self, action: Action, carrier: DOMNode) -> IgnoreReturnCallbackType:
+        return partial(self.app.run_action, action.id, carrier)
+
+    async def discover(self) -> Hits:
+        """Every action, before anything is typed."""
+        for action, carrier in self._offers():
+            yield DiscoveryHit(
+                Content(title(action)), self._run(action, carrier), title(action), action.help
+            )
+
+    async def search(self, query: str) -> Hits:
+        """The actions whose name or explanation matches."""
+        matcher = self.matcher(query)
+        for action, carrier in self._offers():
+            score = matcher.match(f"{title(action)} {action.help}")
+            if score > 0:
+                yield Hit(
+                    score,
+                    matcher.highlight(title(action)),
+                    self._run(action, carrier),
+                    title(action),
+                    action.help,
+                )
+
+
+def title(action: Action) -> str:
+    """How the palette names *action*, with its keys."""
+    part = "Detail: " if action.scope in (Scope.TEXT, Scope.DETAIL) else ""
+    keys = ", ".join(map(key_name, action.keys))
+    return f"{part}{action.label}  ({keys})"

@@ -1,0 +1,64 @@
+"""Labelled values, one of them marked for copying."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from whiteout_tui.words import wrap
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One line: *shown* is printable, *copied* is what the clipboard gets of it."""
+
+    label: str
+    shown: str
+    copied: str
+
+
+class ResultTable(Widget, can_focus=True):
+    """Values with their labels; up and down mark another one."""
+
+    marked: reactive[int] = reactive(0, layout=False)
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.values: tuple[Value, ...] = ()
+
+    def show(self, values: tuple[Value, ...], marked: int = 0) -> None:
+        """Show *values*, the one at *marked* marked."""
+        self.values = values
+        self.marked = marked
+        self.refresh(layout=True)
+
+    def render(self) -> Content:
+        """The table at the present width."""
+        label_width = max((cell_len(value.label) for value in self.values), default=0)
+        room = max(8, self.size.width - label_width - 4)
+        lines = []
+        for position, value in enumerate(self.values):
+            marked = position == self.marked
+            for number, line in enumerate(wrap(value.shown, room)):
+                label = value.label if number == 0 else ""
+                pointer = "›" if marked and number == 0 else " "
+                lines.append(
+                    Content.assemble(
+                        (f"{pointer} ", "bold $text-primary"),
+                        (f"{label:<{label_width}}  ", "$foreground-muted"),
+                        (line, "bold" if marked else ""),
+                    )
+                )
+        return Content("\n").join(lines)
+
+    def on_key(self, event: events.Key) -> None:
+        """Up and down, k and j."""
+        steps = {"up": -1, "k": -1, "down": 1, "j": 1}
+        if event.key in steps and self.values:
+            self.marked = (self.marked + steps[event.key]) % len(self.values)
+            event.stop()

@@ -1,0 +1,107 @@
+"""The lines above and below the panes: what is looked at, and what has been found."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static
+
+from whiteout_tui.counting import Counts
+from whiteout_tui.legend import KINDS
+from whiteout_tui.rowdata import RowKind
+
+COLOURS = {
+    RowKind.ADD: "$text-success",
+    RowKind.MODIFY: "$text-warning",
+    RowKind.DELETE: "$text-error",
+    RowKind.UNMODIFIED: "$text-accent",
+    RowKind.SKIPPED: "$foreground-muted",
+    RowKind.UNREADABLE: "$text-error",
+}
+
+
+class TitleLine(Horizontal):
+    """The first line: the program, the snapshot, and the counts by kind."""
+
+    def __init__(self, title: str, detail: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._detail = detail
+
+    def compose(self) -> ComposeResult:
+        """Left the title, right the counts."""
+        yield Static(
+            Content.assemble(
+                ("Whiteout", "bold $text-primary"), "  ", (self._title, "bold"), "  ", self._detail
+            ),
+            id="title",
+        )
+        yield Static("", id="counts")
+
+    def show(self, counts: Counts) -> None:
+        """Show *counts*, with their state."""
+        parts: list[Content | tuple[str, str]] = []
+        for kind, colour in COLOURS.items():
+            number = counts.by_kind[kind]
+            if kind is RowKind.UNREADABLE and not number:
+                continue
+            style = colour if number else "$foreground-muted"
+            parts.append((f"{KINDS[kind].letter} {number:,}", style))
+            parts.append(("  ", ""))
+        if counts.problem is not None:
+            parts.append(("stopped", "bold $text-error"))
+        elif not counts.complete:
+            parts.append(("…", "$foreground-muted"))
+        else:
+            parts.append(("✓", "$text-success"))
+        self.query_one("#counts", Static).update(Content.assemble(*parts))
+
+
+class StatusLine(Horizontal):
+    """The last line above the footer: the path under the cursor, and what is hidden or going on."""
+
+    def compose(self) -> ComposeResult:
+        """Left the path, right the state."""
+        yield Static("", id="path")
+        yield Static("", id="state")
+
+    def show_path(self, path: str) -> None:
+        """Show the printable *path*; its end, where it is too long."""
+        self._path = path
+        self._draw()
+
+    def show_state(self, state: str) -> None:
+        """Show the printable *state*."""
+        self.query_one("#state", Static).update(Content(state))
+        self.call_after_refresh(self._draw)
+
+    def on_mount(self) -> None:
+        """Nothing is shown yet."""
+        self._path = ""
+
+    def on_resize(self) -> None:
+        """Cut the path for the new width."""
+        self.call_after_refresh(self._draw)
+
+    def _draw(self) -> None:
+        line = self.query_one("#path", Static)
+        line.update(Content(_end(self._path, line.content_size.width)))
+
+
+def _end(text: str, width: int) -> str:
+    """The last *width* cells of *text*, with an ellipsis where it was cut."""
+    if width < 2 or cell_len(text) <= width:
+        return text
+    return "…" + set_cell_size(text[::-1], width - 1)[::-1].lstrip()
+
+
+class WarningBar(Static):
+    """What the privileges of this process hide, and why another differ answers."""
+
+    def __init__(self, doubts: tuple[str, ...], fallback: str | None) -> None:
+        lines = [f"! {doubt}" for doubt in doubts]
+        if fallback is not None:
+            lines.append(f"i The walking differ answers: {fallback}")
+        super().__init__(Content("\n".join(lines)), classes="" if lines else "-empty")

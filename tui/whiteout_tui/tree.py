@@ -1,0 +1,394 @@
+"""The tree on the screen: Textual's line API over :class:`~whiteout_tui.rows.Rows`.
+
+Only the lines in sight are ever drawn, and nothing is measured that is not in sight, so the cost of
+a key does not depend on how many rows there are.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from whiteout.display import display_name
+from whiteout_tui.actions import Scope, bindings
+from whiteout_tui.formats import short_size
+from whiteout_tui.legend import KINDS, SUFFIXES, flag_letters
+from whiteout_tui.rowdata import RowData, RowFlag, RowKind, RowType, device_of
+from whiteout_tui.rows import ROOT, Rows, RowState
+
+_PREFIX = 15
+HEADING = " k flag   size  name"
+_SUFFIX_OF = {int(row_type): suffix for row_type, (suffix, _) in SUFFIXES.items()}
+_SIGN_OF = {int(kind): sign for kind, sign in KINDS.items()}
+
+
+class SnapshotTree(ScrollView, can_focus=True):
+    """The entries of a snapshot, one line each, opened directory by directory.
+
+    The tree reads nothing itself: it asks with :class:`Wanted`, and whoever listens answers with
+    :meth:`add` and :meth:`finish`.
+    """
+
+    BINDINGS = bindings(Scope.TREE)
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "tree--cursor",
+        "tree--directory",
+        "tree--flags",
+        "tree--gone",
+        "tree--guide",
+        "tree--loading",
+        "tree--name",
+        "tree--size",
+        *(f"tree--{sign.style}" for sign in KINDS.values()),
+    }
+
+    class Wanted(Message):
+        """The rows below ``row`` are wanted."""
+
+        def __init__(self, row: int, path: bytes) -> None:
+            super().__init__()
+            self.row = row
+            self.path = path
+
+    class Moved(Message):
+        """The cursor is on another row, or the row under it changed."""
+
+    class Activated(Message):
+        """Enter was pressed on what cannot be opened."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.rows = Rows()
+        self.cursor = 0
+        self._row = ROOT
+        self._return_to: tuple[int, bytes] | None = None
+        self._styles: dict[str, Style] = {}
+
+    def on_mount(self) -> None:
+        """Ask for the root's rows."""
+        self._resized()
+        self._expand(0)
+
+    # What the listener answers
+
+    def add(self, row: int, batch: list[RowData]) -> None:
+        """Show *batch* as the next rows below *row*."""
+        inserted = self.rows.append(row, batch, self.cursor)
+        if inserted is None:
+            return
+        if inserted.index <= self.cursor:
+            self.cursor += inserted.count
+            self.scroll_to(y=self.scroll_offset.y + inserted.count, animate=False, immediate=True)
+        self._resized()
+        self._find_again(row)
+
+    def finish(self, row: int, error: str | None) -> None:
+        """All rows below *row* are there; *error* says why they are not."""
+        if self.rows.state(row) & RowState.GONE:
+            return
+        if error is not None:
+            self.add(row, [_note(f"! unreadable: {error}", RowFlag.UNREADABLE)])
+        elif next(self.rows.children(row), None) is None:
+            self.add(row, [_note("empty", RowFlag(0))])
+        self.rows.finish_loading(row)
+        if self._return_to is not None and self._return_to[0] == row:
+            self._return_to = None
+        self.refresh()
+
+    def reload(self) -> list[int]:
+        """Ask anew for the directory under the cursor; returns rows whose reading is in vain."""
+        row = self.cursor_row
+        if not self.rows.is_expandable(row) or (row != ROOT and not self.rows.is_open(row)):
+            row = self.rows.parent(row)
+            name = self.rows.name(self.cursor_row)
+            self._return_to = (row, name) if not self.rows.is_note(self.cursor_row) else None
+        place = self.rows.place(row)
+        if place is None:
+            return []
+        in_vain = self.rows.forget_below(place)
+        self._resized()
+        self._place_cursor(place)
+        if not self.rows.is_open(row):
+            self.rows.open(place)
+        self._want(row)
+        return in_vain
+
+    def hide_skipped(self, hiding: bool) -> None:
+        """Hide the skipped entries that nothing depends on, or show them again."""
+        row = self.cursor_row
+        self.rows.hide_skipped(hiding)
+        self._resized()
+        self._place_cursor(self.rows.place(self.rows.nearest_shown(row)) or 0)
+
+    # The cursor
+
+    @property
+    def cursor_row(self) -> int:
+        """The row under the cursor."""
+        return self.rows[self.cursor]
+
+    @property
+    def cursor_path(self) -> bytes:
+        """The path of the row under the cursor."""
+        return self.rows.path(self.cursor_row)
+
+    def _place_cursor(self, place: int) -> None:
+        place = max(0, min(place, self.rows.height - 1))
+        before, self.cursor = self.cursor, place
+        self._keep_in_sight()
+        self.refresh_line(before)
+        self.refresh_line(place)
+        row = self.rows[place]
+        if row != self._row:
+            self._row = row
+            self.post_message(self.Moved())
+
+    def _keep_in_sight(self) -> None:
+        height = max(1, self.scrollable_content_region.height)
+        top = self.scroll_offset.y
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+        elif self.cursor >= top + height:
+            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
+
+    def _find_again(self, parent: int) -> None:
+        if self._return_to is None or self._return_to[0] != parent:
+            return
+        found = self.rows.child_named(*self._return_to)
+        place = self.rows.place(found) if found is not None else None
+        if place is not None:
+            self._return_to = None
+            self._place_cursor(place)
+
+    def _move(self, by: int) -> None:
+        self._return_to = None
+        self._place_cursor(self.cursor + by)
+
+    def action_cursor_up(self) -> None:
+        """One row up."""
+        self._move(-1)
+
+    def action_cursor_down(self) -> None:
+        """One row down."""
+        self._move(1)
+
+    def action_page_up(self) -> None:
+        """One page up."""
+        self._move(1 - max(2, self.scrollable_content_region.height))
+
+    def action_page_down(self) -> None:
+        """One page down."""
+        self._move(max(2, self.scrollable_content_region.height) - 1)
+
+    def action_half_up(self) -> None:
+        """Half a page up."""
+        self._move(-max(1, self.scrollable_content_region.height // 2))
+
+    def action_half_down(self) -> None:
+        """Half a page down."""
+        self._move(max(1, self.scrollable_content_region.height // 2))
+
+    def action_first(self) -> None:
+        """To the first row."""
+        self._move(-self.cursor)
+
+    def action_last(self) -> None:
+        """To the last row."""
+        self._move(self.rows.height)
+
+    # Opening and closing
+
+    def _expand(self, place: int) -> None:
+        row = self.rows[place]
+        if not self.rows.is_expandable(row) or self.rows.is_open(row):
+            return
+        self.rows.open(place)
+        self._resized()
+        if not self.rows.state(row) & (RowState.LOADED | RowState.LOADING):
+            self._want(row)
+
+    def _collapse(self, place: int) -> None:
+        if self.rows.is_open(self.rows[place]):
+            self.rows.close(place)
+            self._resized()
+
+    def _want(self, row: int) -> None:
+        self.rows.start_loading(row)
+        self.post_message(self.Wanted(row, self.rows.path(row)))
+
+    def action_toggle_directory(self) -> None:
+        """Open or close the directory under the cursor."""
+        if self.rows.is_open(self.cursor_row):
+            self._collapse(self.cursor)
+        else:
+            self._expand(self.cursor)
+
+    def action_activate(self) -> None:
+        """Open or close a directory; anything else is reported."""
+        if self.rows.is_expandable(self.cursor_row):
+            self.action_toggle_directory()
+        else:
+            self.post_message(self.Activated())
+
+    def action_expand(self) -> None:
+        """Open the directory, or go to its first row."""
+        if not self.rows.is_open(self.cursor_row):
+            self._expand(self.cursor)
+        elif self.cursor + 1 < self.rows.height:
+            below = self.rows[self.cursor + 1]
+            if self.rows.parent(below) == self.cursor_row:
+                self._move(1)
+
+    def action_collapse(self) -> None:
+        """Close the directory, or go to the one that holds the row."""
+        row = self.cursor_row
+        if self.rows.is_open(row) and row != ROOT:
+            self._collapse(self.cursor)
+        else:
+            place = self.rows.place(self.rows.parent(row))
+            if place is not None:
+                self._move(place - self.cursor)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click sets the cursor; on a triangle, or twice, it opens or closes."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        place = offset.y + self.scroll_offset.y
+        if place >= self.rows.height:
+            return
+        self._move(place - self.cursor)
+        row = self.rows[place]
+        triangle = _PREFIX + self._indent(row)
+        if event.chain == 2 or triangle <= offset.x < triangle + 2:
+            self.action_toggle_directory()
+
+    # Drawing
+
+    def _resized(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, self.rows.height)
+        self.cursor = min(self.cursor, self.rows.height - 1)
+        self.refresh()
+
+    def on_resize(self) -> None:
+        """Keep the cursor in sight."""
+        self._resized()
+        self._keep_in_sight()
+
+    def notify_style_update(self) -> None:
+        """Forget the styles of the theme before."""
+        self._styles.clear()
+        super().notify_style_update()
+
+    def _style(self, name: str) -> Style:
+        """The colour or the accent *name*; a colour is blended with the background, not a field."""
+        style = self._styles.get(name)
+        if style is None:
+            style = self.get_component_rich_style(f"tree--{name}", partial=name in _ACCENTS)
+            if name not in _ACCENTS:
+                style = Style(
+                    color=style.color, bold=style.bold, dim=style.dim, italic=style.italic
+                )
+            self._styles[name] = style
+        return style
+
+    def _indent(self, row: int) -> int:
+        widest = max(0, self.scrollable_content_region.width - _PREFIX - 24)
+        return min(2 * self.rows.depth(row), widest // 2 * 2)
+
+    def render_line(self, y: int) -> Strip:
+        """The line *y* of what is in sight."""
+        width = self.scrollable_content_region.width
+        place = y + self.scroll_offset.y
+        if place >= self.rows.height:
+            return Strip.blank(width, self.rich_style)
+        row = self.rows[place]
+        base = self.rich_style
+        if place == self.cursor:
+            base += self._style("cursor")
+        segments = self._segments(row, width)
+        strip = Strip([Segment(text, base + style) for text, style in segments])
+        return strip.adjust_cell_length(width, base)
+
+    def _segments(self, row: int, width: int) -> list[tuple[str, Style]]:
+        rows = self.rows
+        name, kind, row_type, flags, size = rows.data(row)
+        indent = self._indent(row)
+        guide = "│ " * (indent // 2)
+        if rows.is_note(row):
+            tint = self._style("unreadable" if flags & RowFlag.UNREADABLE else "note")
+            text = _crop(name.decode(), width - _PREFIX - indent - 3)
+            return [
+                (" " * _PREFIX, tint),
+                (guide, self._style("guide")),
+                ("  ", tint),
+                (text, tint),
+            ]
+        sign = _SIGN_OF[kind]
+        tint = self._style(sign.style)
+        gone = kind == RowKind.DELETE or flags & RowFlag.GHOST
+        name_style = tint if kind in _TINTED else self._style("name")
+        if row_type == RowType.DIRECTORY:
+            name_style += self._style("directory")
+        if gone:
+            name_style += self._style("gone")
+        depth = rows.depth(row)
+        triangle = "  "
+        if flags & RowFlag.EXPANDABLE:
+            triangle = "▾ " if rows.is_open(row) else "▸ "
+        label = (display_name(name) if row else "") + _SUFFIX_OF[row_type]
+        if 2 * depth > indent:
+            label = f"‹{depth}› {label}"
+        note = ""
+        state = rows.state(row)
+        if state & RowState.LOADING:
+            note = "  reading…"
+        room = width - _PREFIX - indent - len(triangle) - len(note) - 1
+        return [
+            (f" {sign.letter} ", tint),
+            (f"{flag_letters(flags):<4} ", self._style("flags")),
+            (f"{_size_text(kind, row_type, flags, size):>6} ", self._style("size")),
+            (guide, self._style("guide")),
+            (triangle, self._style("guide")),
+            (_crop(label, room), name_style),
+            (note, self._style("loading")),
+        ]
+
+
+#: Component classes that go on top of another one's colour.
+_ACCENTS = frozenset({"cursor", "directory", "gone"})
+_TINTED = frozenset(
+    {RowKind.ADD, RowKind.MODIFY, RowKind.DELETE, RowKind.UNREADABLE, RowKind.SKIPPED}
+)
+
+
+def _size_text(kind: int, row_type: int, flags: int, size: int) -> str:
+    if kind == RowKind.SKIPPED and flags & RowFlag.WHITEOUT:
+        return ""
+    if row_type == RowType.FILE:
+        return short_size(size)
+    if row_type == RowType.DEVICE:
+        return "{},{}".format(*device_of(size))
+    return ""
+
+
+def _crop(text: str, room: int) -> str:
+    """*text* in at most *room* cells, with an ellipsis where it was cut."""
+    if room <= 0:
+        return ""
+    if len(text) * 2 <= room or cell_len(text) <= room:
+        return text
+    return set_cell_size(text, room - 1).rstrip() + "…"
+
+
+def _note(text: str, flags: RowFlag) -> RowData:
+    """A remark; *text* is printable already."""
+    return RowData(text.encode(), int(RowKind.NOTE), int(RowType.FILE), flags, 0)
