@@ -47,7 +47,7 @@ class Compressor(Protocol):
 class _Stream(Protocol):
     """What zlib's and zstandard's incremental compressors have in common."""
 
-    def compress(self, data: memoryview, /) -> bytes: ...
+    def compress(self, data: memoryview, /) -> bytes | memoryview: ...
 
     def flush(self) -> bytes: ...
 
@@ -71,8 +71,8 @@ def _zstd_stream(level: int | None) -> _Stream:
 class _Identity:
     """The stream of an uncompressed layer."""
 
-    def compress(self, data: memoryview, /) -> bytes:
-        return bytes(data)
+    def compress(self, data: memoryview, /) -> memoryview:
+        return data
 
     def flush(self) -> bytes:
         return b""

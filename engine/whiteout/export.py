@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from whiteout.cancel import NEVER, CancelToken
-from whiteout.changewriter import ChangeWriter
 from whiteout.compression import open_compressor
 from whiteout.contentstore import ContentStore, Descriptor
 from whiteout.differ import Finding, Rules
@@ -26,11 +25,14 @@ from whiteout.display import display_path
 from whiteout.durable import write_all
 from whiteout.errors import RefusedError, StoreError, reason_of
 from whiteout.labels import UNCOMPRESSED
+from whiteout.layerentries import layer_entries
 from whiteout.layers import Marks
 from whiteout.marks import is_whiteout
 from whiteout.mediatypes import TAR, check_level
 from whiteout.ocilayout import LayerRef, check_tag, tag_image
+from whiteout.pipeline import Stage
 from whiteout.snapshot import Snapshot
+from whiteout.tarwriter import TarWriter
 
 DEFAULT_TAG = "latest"
 
@@ -216,7 +218,7 @@ class _LayerStream:
         self._hash = None if media_type == TAR else hashlib.sha256()
         self._sink = sink
         self._compressor = open_compressor(media_type, level, self._write_compressed, cancel)
-        self._writer = ChangeWriter(self._write_tar, cancel)
+        self._writer = TarWriter(self._write_tar, cancel)
         self._written = 0
         self._path = b""
         self._progress = progress
@@ -224,8 +226,14 @@ class _LayerStream:
 
     def run(self, snapshot: Snapshot) -> None:
         """Write everything."""
-        with snapshot.findings(self._cancel) as findings:
-            self._writer.write_all(self._watched(snapshot, findings))
+        with (
+            Stage("compress", self._compressor.write) as self._compressing,
+            Stage("diffid", self._hash.update if self._hash else _ignore) as self._hashing,
+            snapshot.findings(self._cancel) as findings,
+        ):
+            for entry in layer_entries(self._watched(snapshot, findings)):
+                self._writer.write(entry)
+            self._writer.finish()
         self._compressor.close()
         self.entries = self._writer.entries
         if self._hash is not None:
@@ -242,9 +250,9 @@ class _LayerStream:
 
     def _write_tar(self, data: bytes | bytearray) -> None:
         if self._hash is not None:
-            self._hash.update(data)
+            self._hashing.put(data)
+        self._compressing.put(data)
         self.uncompressed += len(data)
-        self._compressor.write(data)
         self._report()
 
     def _write_compressed(self, data: bytes | bytearray | memoryview) -> None:
@@ -256,6 +264,10 @@ class _LayerStream:
             self._progress(
                 Progress(self._writer.entries, self.uncompressed, self._written, self._path)
             )
+
+
+def _ignore(_: object) -> None:
+    pass
 
 
 def _check_original(finding: Finding) -> None:

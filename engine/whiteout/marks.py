@@ -46,7 +46,7 @@ def read_marks(directory: Directory, name: bytes, marks: Marks, present: list[st
         OSError: an attribute cannot be read.
         ReadError: there is a redirect that must not be followed.
     """
-    if not marks or not any(".overlay." in attribute for attribute in present):
+    if not present or not marks or not any(".overlay." in attribute for attribute in present):
         return UNMARKED
     opaque = b""
     redirect: bytes | None = None
@@ -77,9 +77,9 @@ def is_whiteout(directory: Directory, name: bytes, status: os.stat_result, marks
     """
     if not marks:
         return False
-    if is_whiteout_device(status):
-        return True
-    if not stat.S_ISREG(status.st_mode) or status.st_size:
+    if not stat.S_ISREG(status.st_mode):
+        return is_whiteout_device(status)
+    if status.st_size:
         return False
     present = directory.attribute_names(name)
     return any(prefix + "whiteout" in present for prefix in _prefixes(marks))

@@ -209,10 +209,22 @@ class MergedDirectory:
 class Node:
     """One entry that a view shows, and the way to its content.
 
-    A node is valid as long as the pool of its directories. Its methods raise ``OSError``.
+    ``part`` is the part of the directory that provides it, ``entry`` the entry as data. A node is
+    valid as long as the pool of its directories. Its methods raise ``OSError``.
     """
 
-    __slots__ = ("_marks", "_present", "directory", "name", "position", "status")
+    __slots__ = (
+        "_marks",
+        "_present",
+        "directory",
+        "entry",
+        "is_directory",
+        "is_file",
+        "name",
+        "part",
+        "position",
+        "status",
+    )
 
     def __init__(
         self, directory: MergedDirectory, position: int, name: bytes, status: os.stat_result
@@ -221,28 +233,12 @@ class Node:
         self.position = position
         self.name = name
         self.status = status
+        self.part = part = directory.parts[position]
+        self.entry = Entry(status, part.layer)
+        self.is_directory = stat.S_ISDIR(status.st_mode)
+        self.is_file = stat.S_ISREG(status.st_mode)
         self._present: list[str] | None = None
         self._marks: EntryMarks | None = None
-
-    @property
-    def part(self) -> Part:
-        """The part of the directory that provides the entry."""
-        return self.directory.parts[self.position]
-
-    @property
-    def is_directory(self) -> bool:
-        """Whether it is a directory."""
-        return stat.S_ISDIR(self.status.st_mode)
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a regular file."""
-        return stat.S_ISREG(self.status.st_mode)
-
-    @property
-    def entry(self) -> Entry:
-        """The entry as data."""
-        return Entry(self.status, self.part.layer)
 
     @property
     def path(self) -> bytes:

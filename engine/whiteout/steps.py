@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from whiteout.changewriter import WHITEOUT_PREFIX
 from whiteout.comparison import Fact
+from whiteout.layerentries import WHITEOUT_PREFIX
 from whiteout.verdicts import ChangeKind, Method, Reason, Verdict
 
 

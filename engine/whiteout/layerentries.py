@@ -1,0 +1,179 @@
+"""From the differ's findings to the entries of a layer: what containerd's change writer decides.
+
+The rules are those of ``ChangeWriter`` in containerd's ``pkg/archive/tar.go`` as BuildKit 0.12 and
+later use it: no user or group names, whole seconds, whiteouts of mode 0 and time 0, a directory
+that is not recorded itself appears right before its first recorded entry, sockets are left out,
+and further names of a file become links.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from whiteout.differ import Finding
+from whiteout.errors import ReadError, read_error
+from whiteout.merged import Node
+from whiteout.tarheader import TarHeader, TypeFlag
+from whiteout.verdicts import ChangeKind, Reason
+
+WHITEOUT_PREFIX = b".wh."
+
+_TYPE_FLAGS = {
+    stat.S_IFDIR: TypeFlag.DIRECTORY,
+    stat.S_IFLNK: TypeFlag.SYMLINK,
+    stat.S_IFCHR: TypeFlag.CHARACTER,
+    stat.S_IFBLK: TypeFlag.BLOCK,
+    stat.S_IFIFO: TypeFlag.FIFO,
+}
+
+
+def whiteout_header(path: bytes) -> TarHeader:
+    """The entry that deletes *path*: ``.wh.`` before its name, mode 0 and time 0."""
+    directory, slash, name = path.lstrip(b"/").rpartition(b"/")
+    return TarHeader(directory + slash + WHITEOUT_PREFIX + name, TypeFlag.FILE)
+
+
+def entry_header(path: bytes, node: Node) -> TarHeader:
+    """The entry of *path* as *node* stands, before links are considered.
+
+    Raises:
+        OSError: the link target or the capability cannot be read.
+    """
+    status = node.status
+    name = path[1:]
+    size = 0
+    linkname = b""
+    device = (0, 0)
+    if node.is_file:
+        type_flag = TypeFlag.FILE
+        size = status.st_size
+    else:
+        type_flag = _TYPE_FLAGS[stat.S_IFMT(status.st_mode)]
+        if type_flag is TypeFlag.DIRECTORY:
+            name += b"/"
+        elif type_flag is TypeFlag.SYMLINK:
+            linkname = node.readlink()
+        if type_flag is not TypeFlag.FIFO and status.st_rdev:
+            device = os.major(status.st_rdev), os.minor(status.st_rdev)
+    return TarHeader(
+        name,
+        type_flag,
+        status.st_mode & 0o7777,
+        status.st_uid,
+        status.st_gid,
+        size,
+        status.st_mtime_ns // 1_000_000_000,
+        linkname,
+        device,
+        node.capability(),
+    )
+
+
+@dataclass(slots=True)
+class _Parent:
+    """A directory on the way to the current entry, and whether the layer has it already."""
+
+    path: bytes
+    node: Node | None
+    above: _Parent | None
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerEntry:
+    """One entry of a layer. ``content`` is the file to take the bytes from, None for no bytes."""
+
+    header: TarHeader
+    content: Node | None = None
+
+
+def layer_entries(findings: Iterable[Finding]) -> Iterator[LayerEntry]:
+    """The entries of the layer that *findings* make, in order, as a stream.
+
+    The findings must hold every directory before its entries, skipped ones too, as
+    :func:`whiteout.differ.walk` gives them. No content is read.
+
+    Raises:
+        ReadError: something could not be read, so that the layer would be wrong.
+    """
+    plan = _Plan()
+    for finding in findings:
+        yield from plan.entries(finding)
+
+
+class _Plan:
+    """What must be remembered between entries: the directories above, and names of linked files."""
+
+    def __init__(self) -> None:
+        self._parent = _Parent(b"", None, None, written=True)
+        self._sources: dict[tuple[int, int], bytes] = {}
+        self._unmodified: dict[tuple[int, int], list[tuple[bytes, _Parent]]] = {}
+
+    def entries(self, finding: Finding) -> list[LayerEntry]:
+        """The entries that one finding makes: mostly one; none for what is not recorded."""
+        verdict, node = finding.verdict, finding.node
+        if verdict.reason is Reason.UNREADABLE:
+            raise ReadError(verdict.error or "", verdict.path)
+        path, kind = verdict.path, verdict.kind
+        self._leave(path)
+        made: list[LayerEntry] = []
+        try:
+            if kind is ChangeKind.DELETE:
+                self._make(made, whiteout_header(path), self._parent)
+            elif node is not None and kind is not None:
+                self._change(made, path, node, kind)
+        except OSError as error:
+            raise read_error("read", path, error) from error
+        if node is not None and node.is_directory:
+            self._parent = _Parent(path, node, self._parent, kind is not None)
+        return made
+
+    def _leave(self, path: bytes) -> None:
+        directory = path[: path.rindex(b"/")]
+        while self._parent.path != directory:
+            if self._parent.above is None:
+                raise AssertionError("a directory must come before its entries")
+            self._parent = self._parent.above
+
+    def _change(self, made: list[LayerEntry], path: bytes, node: Node, kind: ChangeKind) -> None:
+        if stat.S_ISSOCK(node.status.st_mode):
+            return
+        content = node if node.is_file and node.status.st_size else None
+        if node.is_directory or node.status.st_nlink == 1:
+            self._make(made, entry_header(path, node), self._parent, content)
+            return
+        inode = node.status.st_dev, node.status.st_ino
+        name = path[1:]
+        source = self._sources.get(inode)
+        if source is not None:
+            self._make(made, entry_header(path, node).as_link(name, source), self._parent)
+        elif kind is ChangeKind.UNMODIFIED:
+            self._unmodified.setdefault(inode, []).append((name, self._parent))
+        else:
+            header = entry_header(path, node)
+            self._sources[inode] = name
+            self._make(made, header, self._parent, content)
+            for other, parent in self._unmodified.pop(inode, ()):
+                self._make(made, header.as_link(other, name), parent)
+
+    def _make(
+        self,
+        made: list[LayerEntry],
+        header: TarHeader,
+        parent: _Parent,
+        content: Node | None = None,
+    ) -> None:
+        if not parent.written:
+            missing = []
+            directory: _Parent | None = parent
+            while directory is not None and not directory.written:
+                directory.written = True
+                missing.append(directory)
+                directory = directory.above
+            for above in reversed(missing):
+                if above.node is not None:
+                    made.append(LayerEntry(entry_header(above.path, above.node)))
+        made.append(LayerEntry(header, content))
