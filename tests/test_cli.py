@@ -30,7 +30,10 @@ def run(capfdbinary: Capture) -> Run:
 
 @pytest.fixture
 def target(tmp_path: Path) -> list[str]:
-    """A snapshot of plain directories: one file added, one changed, one the same, one untouched."""
+    """Plain directories: one file added, one changed, one the same, one untouched.
+
+    They carry no trusted.* marks, which --userxattr says, and so nothing is hidden from anybody.
+    """
     upper, lower = tmp_path / "upper", tmp_path / "lower"
     for layer in (upper, lower):
         (layer / "etc").mkdir(parents=True)
@@ -40,7 +43,7 @@ def target(tmp_path: Path) -> list[str]:
     (upper / "etc" / "changed").write_bytes(b"after, longer")
     (upper / "new").write_bytes(b"n")
     (lower / "untouched").write_bytes(b"u")
-    return [str(upper), "--lower", str(lower)]
+    return [str(upper), "--lower", str(lower), "--userxattr"]
 
 
 def one_sentence(outcome: Outcome) -> str:
@@ -101,14 +104,21 @@ def test_lower_directories_are_topmost_first(run: Run, tmp_path: Path) -> None:
         (tmp_path / name / "file").write_bytes(content)
         os.utime(tmp_path / name / "file", ns=(10**18, 10**18))
     upper, top, bottom = (str(tmp_path / name) for name in ("upper", "top", "bottom"))
-    assert run("changes", upper, "--lower", top, "--lower", bottom).stdout == b""
-    assert run("changes", upper, "--lower", bottom, "--lower", top).stdout == b"M /file\n"
+    user = (upper, "--userxattr")
+    assert run("changes", *user, "--lower", top, "--lower", bottom).stdout == b""
+    assert run("changes", *user, "--lower", bottom, "--lower", top).stdout == b"M /file\n"
 
 
 def mounts_document(target: list[str]) -> bytes:
-    upper, _, lower = target
+    upper, _, lower, _ = target
     bind = {"Type": "bind", "Source": lower, "Options": ["rbind", "ro"]}
-    options = ["index=off", "workdir=/nowhere", f"upperdir={upper}", f"lowerdir={lower}"]
+    options = [
+        "index=off",
+        "userxattr",
+        "workdir=/nowhere",
+        f"upperdir={upper}",
+        f"lowerdir={lower}",
+    ]
     overlay = {"Type": "overlay", "Source": "overlay", "Options": options}
     return json.dumps({"lower": [bind], "upper": [overlay]}).encode()
 
@@ -123,7 +133,7 @@ def test_mounts(form: str, target: list[str], tmp_path: Path) -> None:
 
 
 def test_a_pair_that_is_no_overlay_is_walked(run: Run, target: list[str], tmp_path: Path) -> None:
-    upper, _, lower = target
+    upper, _, lower, _ = target
     mounts = [{"Type": "bind", "Source": source, "Options": []} for source in (lower, upper)]
     document = tmp_path / "mounts.json"
     document.write_text(json.dumps({"lower": mounts[:1], "upper": mounts[1:]}))
@@ -383,7 +393,7 @@ def test_a_reader_that_leaves(words: tuple[str, ...], tmp_path: Path) -> None:
     lower.mkdir()
     for number in range(3000):
         (upper / f"a-rather-long-name-to-fill-the-pipe-soon-{number}").touch()
-    arguments = command(words[0], upper, "--lower", lower, *words[1:])
+    arguments = command(words[0], upper, "--lower", lower, "--userxattr", *words[1:])
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     ) as process:
@@ -417,12 +427,12 @@ def test_an_interrupted_export_leaves_nothing(
     with (upper / "holes").open("wb") as file:
         file.truncate(1 << 40)
     place = ("-o", out / "blob") if way == "file" else ("--store", out / "store")
-    arguments = command("export", upper, "--lower", lower, *place)
+    arguments = command("export", upper, "--lower", lower, "--userxattr", *place)
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     ) as process:
         try:
-            wait_for(lambda: bytes_written(process.pid) > 1 << 17)
+            wait_for(lambda: process.poll() is not None or bytes_written(process.pid) > 1 << 17)
             process.send_signal(number)
             stdout, stderr = process.communicate(timeout=60)
         finally:

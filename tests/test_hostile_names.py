@@ -108,7 +108,7 @@ def test_every_command(
     try:
         make(root + b"/upper", upper)
         make(root + b"/lower", lower)
-        target = (root + b"/upper", "--lower", root + b"/lower")
+        target = (root + b"/upper", "--lower", root + b"/lower", "--userxattr")
         check_changes(capfdbinary, target, upper)
         for name in {*upper[:3], *lower[:3]}:
             for form in ((), ("--json",)):
@@ -150,20 +150,21 @@ def test_error_messages(
         os.mkdir(root + b"/there")
         missing = root + b"/missing-" + name[:200]
         there = root + b"/there"
+        pair = (there, "--lower", there, "--userxattr")
         for words in (
             ("changes", missing),
             ("changes", missing, "--lower", there),
             ("changes", there, "--lower", missing),
             ("changes", "--mounts", missing),
-            ("explain", there, "--lower", there, missing),
-            ("export", there, "--lower", there, "-o", missing + b"/blob"),
-            ("export", there, "--lower", there, "--media-type=" + os.fsdecode(name)),
-            ("export", there, "--lower", there, "--compression=" + os.fsdecode(name)),
-            ("export", there, "--lower", there, "--ref=" + os.fsdecode(name), "--level=x"),
+            ("explain", *pair, missing),
+            ("export", *pair, "-o", missing + b"/blob"),
+            ("export", *pair, "--media-type=no-" + os.fsdecode(name)),
+            ("export", *pair, "--compression=no-" + os.fsdecode(name)),
+            ("export", *pair, "--ref=" + os.fsdecode(name), "--level=x"),
             ("verify", "--store", missing, "sha256:" + "0" * 64),
             ("verify", "--store", there, "--", name),
-            ("changes", there, "--lower", there, "--rules=" + os.fsdecode(name)),
-            ("changes", there, "--lower", there, b"--" + name),
+            ("changes", *pair, "--rules=no-" + os.fsdecode(name)),
+            ("changes", *pair, b"--no-" + name),
         ):
             told = assert_harmless_outcome(whiteout(capfdbinary, *words))
             assert told.status in (1, 2), words

@@ -55,7 +55,7 @@ def test_a_copied_up_file_without_a_change_is_recorded(
         (tmp_path / side).mkdir()
     (tmp_path / "lower" / "file").write_bytes(b"x")
     shutil.copy2(tmp_path / "lower" / "file", tmp_path / "upper" / "file")
-    target = ("changes", tmp_path / "upper", "--lower", tmp_path / "lower")
+    target = ("changes", tmp_path / "upper", "--lower", tmp_path / "lower", "--userxattr")
     assert whiteout(capfdbinary, *target).done().stdout == b""
     original = whiteout(capfdbinary, *target, "--rules", "original").done()
     assert original.stdout == b"M /file\n"

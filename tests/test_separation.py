@@ -33,7 +33,7 @@ def snapshot(tmp_path: Path) -> list[str]:
     for side in ("upper", "lower"):
         (tmp_path / side).mkdir()
         (tmp_path / side / "file").write_bytes(side.encode())
-    return [str(tmp_path / "upper"), "--lower", str(tmp_path / "lower")]
+    return [str(tmp_path / "upper"), "--lower", str(tmp_path / "lower"), "--userxattr"]
 
 
 def imported_by(arguments: list[str]) -> set[str]:
