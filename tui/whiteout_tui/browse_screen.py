@@ -77,6 +77,7 @@ class BrowseScreen(Screen[None]):
         self._jobs = Jobs(self)
         self._window = Window()
         self._debounce: Timer | None = None
+        self._counting = False
         self._hiding = False
 
     def compose(self) -> ComposeResult:
@@ -100,9 +101,8 @@ class BrowseScreen(Screen[None]):
         return self.query_one(SnapshotTree)
 
     def on_mount(self) -> None:
-        """Begin to count, and explain the first row."""
+        """Explain the first row; the tree asks for its first directory itself."""
         self.query_one(TitleLine).show(self.counts)
-        self._jobs.start("count", self._count, self._count_failed)
         self._show_detail()
         self._show_state()
 
@@ -136,12 +136,14 @@ class BrowseScreen(Screen[None]):
     def on_browse_screen_rows_read(self, read: RowsRead) -> None:
         """Show a batch, unless it was asked for before the directory was re-read."""
         self._window.leave()
+        self._begin_to_count()
         if not read.token.cancelled:
             self.entries.add(read.row, read.batch)
             self._show_state()
 
     def on_browse_screen_directory_read(self, read: DirectoryRead) -> None:
         """All rows of a directory are there."""
+        self._begin_to_count()
         if read.token.cancelled:
             return
         self._jobs.cancel(f"read-{read.row}")
@@ -149,6 +151,12 @@ class BrowseScreen(Screen[None]):
         self._show_state()
 
     # Counting
+
+    def _begin_to_count(self) -> None:
+        """Count once the first rows are in sight, so that they need not share the processor."""
+        if not self._counting:
+            self._counting = True
+            self._jobs.start("count", self._count, self._count_failed)
 
     def _count(self, token: CancelToken) -> None:
         count_changes(self.snapshot, token, lambda counts: send(self, self.Counted(counts), token))
