@@ -2,11 +2,12 @@
 
 Both ways stream: whatever the size of the layer, memory holds one chunk and the state of the
 algorithm. Compressed bytes are reproducible: the same tar, level and library version give the
-same blob (no time and no name in the gzip header, one thread for zstd).
+same blob, whatever the number of threads.
 """
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f
 _ZSTD_MAX_BLOCK = 128 * 1024
 _ZSTD_DEFAULT_LEVEL = 3
+#: libzstd gives the same bytes for any number of threads but none.
+_ZSTD_THREADS = max(1, min(4, len(os.sched_getaffinity(0))))
+#: Bytes that a thread takes at once. Two threads with 2 MiB each took 0.77 s and 43 MiB of memory
+#: where the default took 0.79 s and 109 MiB, and one thread 1.25 s, for 0.6 % more output.
+_ZSTD_JOB = 2 << 20
 
 Sink = Callable[[bytes | memoryview], object]
 
@@ -53,19 +59,24 @@ class _Stream(Protocol):
 
 
 def _gzip_stream(level: int | None) -> _Stream:
-    """The one place that chooses the library for gzip (RFC 1952: no name, time 0)."""
-    return zlib.compressobj(-1 if level is None else level, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    """The one place that chooses the library for gzip."""
+    from whiteout.gzipstream import GzipStream
+
+    return GzipStream(level)
 
 
 def _zstd_stream(level: int | None) -> _Stream:
     """The one place that chooses the library for zstd (RFC 8878: checksum, no content size)."""
     import zstandard
 
-    return zstandard.ZstdCompressor(
-        level=_ZSTD_DEFAULT_LEVEL if level is None else level,
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        _ZSTD_DEFAULT_LEVEL if level is None else level,
         write_checksum=True,
         write_content_size=False,
-    ).compressobj()
+        threads=_ZSTD_THREADS,
+        job_size=_ZSTD_JOB,
+    )
+    return zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
 
 class _Identity:

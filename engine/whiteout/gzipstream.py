@@ -1,0 +1,88 @@
+"""gzip (RFC 1952) compressed by several threads into one member.
+
+The data is cut into blocks of one size. Each block is deflated by itself, with the end of the block
+before as its dictionary, and ends at a byte boundary (a sync flush), so that the blocks can simply
+follow each other: the way of pigz. What comes out depends on the data and the level alone, not on
+the number of threads or on how the data arrives. There is no name and no time in the header.
+
+zlib-ng makes it. On 200 MiB of a Python installation, on two cores: zlib 6 takes 5.9 s for 60.7 MB,
+zlib-ng 5 takes 2.0 s for 61.6 MB in one thread and 1.4 s in two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from zlib_ng import zlib_ng
+
+_BLOCK = 1 << 20
+_WINDOW = 1 << 15
+_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+#: An empty last block of deflate.
+_LAST = b"\x03\x00"
+#: The level that stays within 2 % of the size of Go's default level.
+_DEFAULT_LEVEL = 5
+_MAX_THREADS = 4
+
+
+class GzipStream:
+    """An incremental compressor with the methods of zlib's."""
+
+    def __init__(self, level: int | None) -> None:
+        self._level = _DEFAULT_LEVEL if level in (None, -1) else level
+        self._threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)))
+        self._pool = ThreadPoolExecutor(self._threads, "whiteout-gzip")
+        self._running: deque[Future[bytes]] = deque()
+        self._gathered = bytearray()
+        self._window = b""
+        self._checksum = 0
+        self._size = 0
+        self._header = _HEADER
+
+    def compress(self, data: memoryview, /) -> bytes:
+        """Take *data*; the result is what is ready by now, and often nothing."""
+        self._checksum = zlib_ng.crc32(data, self._checksum)
+        self._size += len(data)
+        self._gathered += data
+        while len(self._gathered) >= _BLOCK:
+            block = bytes(memoryview(self._gathered)[:_BLOCK])
+            del self._gathered[:_BLOCK]
+            self._start(block)
+        return self._collect(2 * self._threads)
+
+    def flush(self) -> bytes:
+        """What is left, and the end of the stream."""
+        if self._gathered:
+            self._start(bytes(self._gathered))
+            self._gathered.clear()
+        rest = self._collect(0)
+        self.close()
+        trailer = self._checksum.to_bytes(4, "little") + (self._size % 2**32).to_bytes(4, "little")
+        return rest + _LAST + trailer
+
+    def close(self) -> None:
+        """End the threads; what they have not begun is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, block: bytes) -> None:
+        self._running.append(self._pool.submit(_deflate, block, self._window, self._level))
+        self._window = block[-_WINDOW:]
+
+    def _collect(self, left: int) -> bytes:
+        """The finished blocks in order, waiting until at most *left* of them run."""
+        ready = [self._header]
+        self._header = b""
+        while self._running and (len(self._running) > left or self._running[0].done()):
+            ready.append(self._running.popleft().result())
+        return b"".join(ready)
+
+
+def _deflate(block: bytes, window: bytes, level: int) -> bytes:
+    method = zlib_ng.DEFLATED
+    if window:
+        stream = zlib_ng.compressobj(level, method, -15, 8, zlib_ng.Z_DEFAULT_STRATEGY, window)
+    else:
+        stream = zlib_ng.compressobj(level, method, -15)
+    return bytes(stream.compress(block) + stream.flush(zlib_ng.Z_SYNC_FLUSH))

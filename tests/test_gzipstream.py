@@ -1,0 +1,61 @@
+"""gzip made by several threads: one member that any reader reads, the same however it is fed."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whiteout import gzipstream
+from whiteout.gzipstream import GzipStream
+
+
+def compressed(data: bytes, level: int | None = None, piece: int = 1 << 18) -> bytes:
+    stream = GzipStream(level)
+    view = memoryview(data)
+    parts = [stream.compress(view[at : at + piece]) for at in range(0, len(data), piece)]
+    return b"".join([*parts, stream.flush()])
+
+
+def some_data(size: int) -> bytes:
+    numbers = random.Random(size)
+    words = [bytes(numbers.randbytes(numbers.randint(2, 9))) for _ in range(200)]
+    data = bytearray()
+    while len(data) < size:
+        data += numbers.choice(words)
+    return bytes(data[:size])
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000])
+@pytest.mark.parametrize("level", [None, 0, 1, 9])
+def test_readers_read_it(size: int, level: int | None) -> None:
+    data = some_data(size)
+    blob = compressed(data, level)
+    assert gzip.decompress(blob) == data
+    answer = subprocess.run(["gzip", "-t"], input=blob, capture_output=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, b"")
+
+
+def test_the_bytes_do_not_depend_on_pieces_or_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = some_data(4_300_000)
+    blob = compressed(data)
+    assert compressed(data, piece=12_345) == blob
+    assert compressed(data, piece=len(data)) == blob
+    monkeypatch.setattr(gzipstream, "_MAX_THREADS", 1)
+    assert compressed(data) == blob
+
+
+def test_there_is_no_name_and_no_time() -> None:
+    assert compressed(b"x")[:10] == b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+
+
+@settings(max_examples=30)
+@given(st.lists(st.binary(max_size=4000), max_size=8))
+def test_any_pieces(pieces: list[bytes]) -> None:
+    stream = GzipStream(None)
+    parts = [stream.compress(memoryview(piece)) for piece in pieces]
+    assert gzip.decompress(b"".join([*parts, stream.flush()])) == b"".join(pieces)
