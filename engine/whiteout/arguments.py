@@ -145,7 +145,9 @@ def _export(_: str) -> _Parser:
     parser.add_argument("--ref", help="the name under which the store locks the export")
     parser.add_argument("--tag", help="the image of this layer in the store (default: latest)")
     parser.add_argument("-o", "--output", metavar="FILE", help="write just the blob; - is stdout")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON; on stderr with -o -"
+    )
     return parser
 
 

@@ -207,7 +207,10 @@ def _export(options: Namespace) -> int:
                 progress=progress,
             )
     report = json_line(export_object(result)) if options.json else _export_text(result)
-    print(report, file=sys.stderr if options.output == "-" else sys.stdout)
+    if options.output != "-":
+        print(report)
+    elif options.json or sys.stderr.isatty():
+        print(report, file=sys.stderr)
     return 0
 
 
