@@ -2,11 +2,12 @@
 #
 #   make demo          build a small snapshot and open it
 #   make test          run the tests (PYTEST_ARGS="-k name" to choose)
+#   make bench         time the export against other tools (BENCH_ARGS=--quick to try it)
 #   make check         lint, types, tests and screenshots, as CI does
 
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
-.PHONY: demo test lint types screenshots screenshots-check check clean
+.PHONY: demo test lint types screenshots screenshots-check bench check clean
 
 VENV ?= .venv
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -51,6 +52,11 @@ screenshots: $(VENV)/installed-dev
 
 screenshots-check: $(VENV)/installed-dev
 	$(BIN)/python screenshots/make.py --check
+
+BENCH_ARGS ?=
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 check: lint types test screenshots-check
 
