@@ -108,14 +108,10 @@ def compare(base: Node, upper: Node, cancel: CancelToken) -> Comparison:
     old, new = base.status, upper.status
     if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino):
         return Comparison(old, new, True, "inode")
-    for field in ("mode", "uid", "gid", "rdev"):
-        if getattr(old, f"st_{field}") != getattr(new, f"st_{field}"):
-            return Comparison(old, new, False, _NAMES[field])
-    capabilities = base.capability(), upper.capability()
-    if capabilities[0] != capabilities[1]:
-        return Comparison(old, new, False, "capability", capabilities)
-    if upper.is_directory:
-        return Comparison(old, new, True, "type", capabilities)
+    found = _compare_metadata(base, upper)
+    if not found.same or upper.is_directory:
+        return found
+    capabilities = found.capabilities
     if old.st_size != new.st_size:
         return Comparison(old, new, False, "size", capabilities)
     if old.st_mtime_ns // _SECOND != new.st_mtime_ns // _SECOND:
@@ -134,20 +130,31 @@ def compare(base: Node, upper: Node, cancel: CancelToken) -> Comparison:
 
 
 def compare_directories_only(base: Node, upper: Node) -> Comparison | None:
-    """The rule of BuildKit's first overlay differ: None where one side is no directory."""
+    """The rule of BuildKit's first overlay differ: None where one side is no directory.
+
+    Raises:
+        OSError: an attribute cannot be read.
+    """
     if not (base.is_directory and upper.is_directory):
         return None
+    return _compare_metadata(base, upper)
+
+
+def _compare_metadata(base: Node, upper: Node) -> Comparison:
+    """Compare what every type of entry has: mode, owner, group, device and capability."""
     old, new = base.status, upper.status
-    for field in ("mode", "uid", "gid", "rdev"):
-        if getattr(old, f"st_{field}") != getattr(new, f"st_{field}"):
-            return Comparison(old, new, False, _NAMES[field])
+    if old.st_mode != new.st_mode:
+        return Comparison(old, new, False, "mode")
+    if old.st_uid != new.st_uid:
+        return Comparison(old, new, False, "owner")
+    if old.st_gid != new.st_gid:
+        return Comparison(old, new, False, "group")
+    if old.st_rdev != new.st_rdev:
+        return Comparison(old, new, False, "device")
     capabilities = base.capability(), upper.capability()
     if capabilities[0] != capabilities[1]:
         return Comparison(old, new, False, "capability", capabilities)
     return Comparison(old, new, True, "type", capabilities)
-
-
-_NAMES = {"mode": "mode", "uid": "owner", "gid": "group", "rdev": "device"}
 
 
 def _same_content(base: Node, upper: Node, cancel: CancelToken) -> bool:
