@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from workloads import WORKLOADS, Workload
@@ -158,7 +159,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="whiteout-bench-") as temporary:
         root = (options.directory or Path(temporary)) / ("quick" if options.quick else "full")
         for workload in chosen:
-            workload.make(root, scale)
+            # In a process of its own: a child's peak memory begins at that of its parent.
+            builder = get_context("spawn").Process(target=workload.make, args=(root, scale))
+            builder.start()
+            builder.join()
             print(f"{workload.name}: {workload.description}; {check_digests(workload, root)}")
             figures += figures_of(workload, root, runs, missing)
     print(table(figures))
