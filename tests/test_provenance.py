@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,9 +87,10 @@ def test_a_redirect_is_followed_in_the_layers_below(tmp_path: Path) -> None:
 
 
 def test_nothing_is_claimed_below_what_cannot_be_read(tmp_path: Path) -> None:
-    refused = Dir({}, xattrs={"user.overlay.redirect": b"x"})
-    snapshot = stack(tmp_path, {"d": refused}, {"d": {}})
-    assert told(snapshot, b"/d") == ["unreadable", "directory"]
-    upper, lower = provenance(snapshot, b"/d")
-    assert "refuses to follow" in str(upper.error)
+    snapshot = stack(tmp_path, {}, {"d": {}}, {"d": {}})
+    gone = replace(snapshot.merged[1], path=os.fsencode(tmp_path / "gone"))
+    snapshot = replace(snapshot, merged=(snapshot.merged[0], gone, snapshot.merged[2]))
+    assert told(snapshot, b"/d") == ["nothing", "unreadable", "directory"]
+    _, unread, lower = provenance(snapshot, b"/d")
+    assert str(unread.error).startswith("cannot open the layer")
     assert lower.error == "whether it is shown depends on layer 1, which could not be read"
