@@ -118,6 +118,14 @@ ACTIONS: tuple[Action, ...] = (
         Group.VIEW,
     ),
     Action(
+        "copy_path",
+        Scope.BROWSE,
+        ("y",),
+        "Copy path",
+        "copy the path under the cursor, quoted for a shell",
+        Group.VIEW,
+    ),
+    Action(
         "switch_pane",
         Scope.BROWSE,
         ("tab", "shift+tab"),

@@ -20,6 +20,7 @@ from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.jobs import Jobs, Window, send
 from whiteout_tui.loading import read_directory
 from whiteout_tui.rowdata import RowData
+from whiteout_tui.shell import shell_word
 from whiteout_tui.status import StatusLine, TitleLine, WarningBar
 from whiteout_tui.tree import HEADING, SnapshotTree
 from whiteout_tui.words import words_of
@@ -234,6 +235,12 @@ class BrowseScreen(Screen[None]):
         for row in self.entries.reload():
             self._jobs.cancel(f"read-{row}")
         self._show_detail()
+
+    def action_copy_path(self) -> None:
+        """Copy the path under the cursor, quoted for a shell."""
+        word = shell_word(self.entries.cursor_path)
+        self.app.copy_to_clipboard(word)
+        self.notify(word, title="Copied", markup=False)
 
     def action_switch_pane(self) -> None:
         """From the tree to the detail, and back."""
