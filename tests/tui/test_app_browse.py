@@ -225,6 +225,33 @@ def test_every_way_of_moving() -> None:
     run(Fake({b"/": listing}), drive)
 
 
+def test_all_directories_are_closed_at_once_and_can_be_opened_again() -> None:
+    fake = Fake(
+        {
+            b"/": [added(b"/a", DIRECTORY), added(b"/z")],
+            b"/a": [added(b"/a/b", DIRECTORY), same(b"/a/skipped")],
+            b"/a/b": [added(b"/a/b/c")],
+        }
+    )
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        tree = browse(pilot).entries
+        await press(pilot, "u", "down", "l")
+        await press(pilot, "down", "l")
+        await press(pilot, "down")
+        assert tree.cursor_path == b"/a/b/c"
+        await press(pilot, "minus")
+        assert tree.cursor_path == b"/a"
+        assert tree.rows.height == 3
+        await press(pilot, "l", "u")
+        assert tree.rows.height == 5, "the root, a, its two rows, z"
+        await press(pilot, "G")
+        assert tree.cursor_path == b"/z"
+
+    run(fake, drive)
+
+
 def test_the_mouse_moves_and_opens() -> None:
     fake = Fake({b"/": [added(b"/a", DIRECTORY), added(b"/b")], b"/a": [added(b"/a/in")]})
 

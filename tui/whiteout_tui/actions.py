@@ -84,6 +84,14 @@ ACTIONS: tuple[Action, ...] = (
         footer=True,
     ),
     Action(
+        "collapse_all",
+        Scope.TREE,
+        ("minus",),
+        "Close all",
+        "close every directory but the root",
+        Group.TREE,
+    ),
+    Action(
         "activate",
         Scope.TREE,
         ("enter",),
@@ -298,6 +306,7 @@ _KEY_NAMES = {
     "home": "Home",
     "end": "End",
     "question_mark": "?",
+    "minus": "-",
     "escape": "Esc",
     "enter": "Enter",
     "space": "Space",

@@ -30,6 +30,9 @@ class RowState(IntFlag):
     """Unhooked: its directory was read anew."""
 
 
+_CLOSED = bytes(state & ~RowState.OPEN & 0xFF for state in range(256))
+
+
 @dataclass(frozen=True, slots=True)
 class Inserted:
     """Rows that came into sight: *count* of them, from place *index* on."""
@@ -301,6 +304,13 @@ class Rows:
         self._visible = array("I", [ROOT])
         if self.is_open(ROOT):
             self._visible.extend(self._below(ROOT))
+
+    def close_all(self) -> None:
+        """Close every directory but the root."""
+        root = self._state[ROOT]
+        self._state = self._state.translate(_CLOSED)
+        self._state[ROOT] = root
+        self.hide_skipped(self.hiding)
 
     def forget_below(self, place: int) -> list[int]:
         """Unhook every row below *place*, to read them anew; returns those that were being read."""

@@ -231,6 +231,14 @@ class SnapshotTree(ScrollView, can_focus=True):
         else:
             self._expand(self.cursor)
 
+    def action_collapse_all(self) -> None:
+        """Close every directory but the root; the cursor goes to what still shows its row."""
+        row = self.cursor_row
+        self._return_to = None
+        self.rows.close_all()
+        self._resized()
+        self._place_cursor(self.rows.place(self.rows.nearest_shown(row)) or 0)
+
     def action_activate(self) -> None:
         """Open or close a directory; anything else is reported."""
         if self.rows.is_expandable(self.cursor_row):
