@@ -10,7 +10,7 @@ import pytest
 
 from support.trees import File, Symlink, make
 from whiteout.cancel import CancelToken
-from whiteout.content import extract, looks_like_text, read_head
+from whiteout.content import DiffLine, extract, looks_like_text, read_head, unified_diff
 from whiteout.errors import Cancelled, NotFound, StoreError, UsageError
 from whiteout.opening import open_pair
 from whiteout.snapshot import Snapshot
@@ -72,3 +72,19 @@ def test_a_cancelled_extraction_leaves_nothing(snapshot: Snapshot, tmp_path: Pat
     with pytest.raises(Cancelled):
         extract(snapshot, b"/f", os.fsencode(tmp_path / "out"), "upper", cancel)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_what_changed_in_a_text_file(snapshot: Snapshot, tmp_path: Path) -> None:
+    (tmp_path / "l" / "f").write_bytes(b"same\nold\n--\n")
+    (tmp_path / "u" / "f").write_bytes(b"same\nn\xc3\xa4w\n--\n")
+    assert unified_diff(snapshot, b"/f") == (
+        DiffLine("@", b"@@ -1,4 +1,4 @@"),
+        DiffLine(" ", b"same"),
+        DiffLine("-", b"old"),
+        DiffLine("+", b"n\xc3\xa4w"),
+        DiffLine(" ", b"--"),
+        DiffLine(" ", b""),
+    )
+    assert unified_diff(snapshot, b"/f", 5) is None
+    (tmp_path / "u" / "f").write_bytes(b"\0")
+    assert unified_diff(snapshot, b"/f") is None

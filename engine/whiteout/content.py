@@ -19,6 +19,7 @@ from whiteout.merged import Node
 from whiteout.snapshot import Snapshot
 
 Side = Literal["base", "upper"]
+_SIDES: tuple[Side, Side] = ("base", "upper")
 _CHUNK = 1 << 20
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\v\f\r\x1b\b"))
 
@@ -117,6 +118,46 @@ def extract(
                     f"{display_path(path)} changed while it was read; try again", path
                 )
     return Extracted(target, size, digest.hexdigest())
+
+
+_MAX_LINES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """A line of a unified diff: " " on both sides, "+" added, "-" removed, "@" a place."""
+
+    kind: str
+    text: bytes
+
+
+def unified_diff(
+    snapshot: Snapshot, path: bytes, limit: int = 1 << 18
+) -> tuple[DiffLine, ...] | None:
+    """What changed in the text file at *path*, empty where nothing did.
+
+    None where a side is no text, is larger than *limit* bytes, or has over 4000 lines.
+
+    Raises:
+        NotFound: a side has nothing there.
+        ReadError: a side cannot be read.
+    """
+    import difflib
+
+    sides: list[list[str]] = []
+    for side in _SIDES:
+        content = read_head(snapshot, path, side, limit)
+        if content.truncated or not content.is_text:
+            return None
+        sides.append(content.data.decode("latin-1").split("\n"))
+        if len(sides[-1]) > _MAX_LINES:
+            return None
+    lines = difflib.unified_diff(sides[0], sides[1], lineterm="")
+    return tuple(
+        DiffLine(line[0], (line if line[0] == "@" else line[1:]).encode("latin-1"))
+        for number, line in enumerate(lines)
+        if number >= 2  # the two lines with file names
+    )
 
 
 @contextmanager
