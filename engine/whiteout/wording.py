@@ -12,7 +12,7 @@ from whiteout.comparison import Fact
 from whiteout.display import display_name, display_path
 from whiteout.entries import Entry, EntryType
 from whiteout.steps import Effect, Question, Step, effect_of, steps_of
-from whiteout.verdicts import Method, Reason, Verdict
+from whiteout.verdicts import ChangeKind, Method, Reason, Verdict
 
 _HEADLINES = {
     Reason.ROOT: "The root directory is never recorded.",
@@ -37,6 +37,24 @@ def headline(verdict: Verdict) -> str:
             return "Skipped: the directory itself is unchanged; it only carries what is below it."
         return "Skipped: it was copied up, but it is the same as in the base."
     return _HEADLINES[verdict.reason]
+
+
+def kind_word(verdict: Verdict) -> str:
+    """One word for the kind: added, modified, deleted, unmodified, skipped, removed, unreadable."""
+    if verdict.reason is Reason.UNREADABLE:
+        return "unreadable"
+    if verdict.reason is Reason.REMOVED_WITH_PARENT:
+        return "removed"
+    return _KINDS[verdict.kind]
+
+
+_KINDS = {
+    ChangeKind.ADD: "added",
+    ChangeKind.MODIFY: "modified",
+    ChangeKind.DELETE: "deleted",
+    ChangeKind.UNMODIFIED: "unmodified",
+    None: "skipped",
+}
 
 
 _STEPS = {

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from whiteout.errors import ReadError
 from whiteout.verdicts import Verdict
 from whiteout.xattrs import Xattr
-from whiteout_tui.formats import shell_word
+from whiteout_tui.shell import shell_word
 from whiteout_tui.words import wrap
 
 NAMES = st.binary(min_size=1, max_size=60).filter(

@@ -24,9 +24,10 @@ from whiteout.snapshot import Snapshot
 from whiteout.verify import Verification, verify_blob
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.choice import Choice
-from whiteout_tui.formats import duration_text, exact_size, shell_word, short_size
+from whiteout_tui.formats import duration_text, exact_size, short_size
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.result_table import ResultTable, Value
+from whiteout_tui.shell import shell_word
 from whiteout_tui.words import words_of
 
 _PAUSE = 0.1

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import stat
 
-from whiteout.display import display_name
 from whiteout.entries import Entry
 
 _UNITS = "KMGTPE"
@@ -44,15 +42,3 @@ def duration_text(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
-
-
-def shell_word(path: bytes) -> str:
-    """*path* as one word for a POSIX shell, ``$'…'`` where it holds what must not be pasted."""
-    shown = display_name(path)
-    if shown.encode("utf-8") == path:
-        return shlex.quote(shown)
-    quoted = "".join(
-        chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\\" else f"\\x{byte:02x}"
-        for byte in path
-    )
-    return f"$'{quoted}'"
