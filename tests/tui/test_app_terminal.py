@@ -31,7 +31,8 @@ class Terminal:
             ["tmux", "-S", self._socket, *arguments],
             capture_output=True,
             check=True,
-            env=environment(),
+            # tmux runs the line in $SHELL, or else in the user's own, which may be no shell at all
+            env={**environment(), "SHELL": "/bin/sh"},
             timeout=60,
         ).stdout.decode()
 
