@@ -10,14 +10,16 @@ from whiteout.display import display_text
 from whiteout.errors import UsageError
 
 _TARGET = """\
-TARGET is the mount point of an overlay, or an upper directory whose lower directories are named
-with --lower. --mounts FILE takes the mounts of a pair of snapshots as JSON instead,
-{"lower": [...], "upper": [...]}, each as containerd gives them; - is standard input."""
+TARGET is the mount point of an overlay, an upper directory whose lower directories are named with
+--lower, or what 'whiteout list' shows, such as containerd://default/KEY. --mounts FILE takes the
+mounts of a pair of snapshots as JSON instead, {"lower": [...], "upper": [...]}, each as containerd
+gives them; - is standard input."""
 
 _EXIT = "Exit status: 0 done, 1 failed, 2 wrong usage."
 
 _COMMANDS = """\
 commands:
+  list       print what can be opened on this host
   changes    print what the snapshot changed
   explain    print why one path is recorded or not
   export     write the layer
@@ -75,6 +77,12 @@ def _add_snapshot(parser: _Parser, words: str = "TARGET") -> None:
         help="the directories carry user.overlay.* marks (a mount with userxattr), no trusted.*",
     )
     parser.add_argument(
+        "--layer",
+        metavar="N",
+        help="of a TARGET with several layers the Nth, against what is below it; 1 is the topmost",
+    )
+    _add_root(parser)
+    parser.add_argument(
         "--differ",
         choices=("auto", "overlay", "walking"),
         default="auto",
@@ -88,16 +96,43 @@ def _add_snapshot(parser: _Parser, words: str = "TARGET") -> None:
     )
 
 
+def _add_root(parser: _Parser) -> None:
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        help="look for engines below DIR, a mounted disk image or a copied /var/lib, not below /",
+    )
+
+
 def _app(version: str) -> _Parser:
     parser = _parser(
         "",
         "Look into an overlayfs snapshot: what changed, why, and the layer that it becomes.\n"
-        "Without TARGET, pick one of the overlay mounts of this host.",
+        "Without TARGET, pick from what is on this host.",
         f"{_TARGET}\n\n{_COMMANDS}",
     )
     _add_snapshot(parser)
     parser.add_argument("--store", metavar="DIR", help="where the app exports layers to")
     parser.add_argument("--version", action="version", version=f"whiteout {version}")
+    return parser
+
+
+def _list(_: str) -> _Parser:
+    parser = _parser(
+        "list",
+        "Print what can be opened on this host: overlay mounts, containers, images, snapshots and\n"
+        "build steps, as their engines name them. With TARGET, print its layers, topmost first.",
+    )
+    parser.add_argument("target", nargs="?", metavar="TARGET", help="what to print the layers of")
+    _add_root(parser)
+    parser.add_argument(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only what this engine has; again for each",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     return parser
 
 
@@ -172,6 +207,7 @@ def _demo(_: str) -> _Parser:
 
 _PARSERS = {
     "": _app,
+    "list": _list,
     "changes": _changes,
     "explain": _explain,
     "export": _export,

@@ -11,8 +11,9 @@ import signal
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,12 @@ from whiteout.errors import UsageError, WhiteoutError, read_error, reason_of
 if TYPE_CHECKING:
     from whiteout.export import ExportResult, Progress
     from whiteout.snapshot import Snapshot
+    from whiteout.sources.root import Root
     from whiteout.verdicts import Verdict
 
-#: Opens the app on a snapshot, or on the picker when there is none, with the store to export to;
-#: gives the exit status.
-OpenApp = Callable[["Snapshot | None", str | None], int]
+#: Opens the app on a snapshot, or on the picker when there is none, with the store to export to and
+#: the root below which the picker looks; gives the exit status.
+OpenApp = Callable[["Snapshot | None", str | None, "Root"], int]
 
 
 def run(arguments: Sequence[str], open_app: OpenApp) -> int:
@@ -73,9 +75,34 @@ def _silence_stdout() -> None:
 
 
 def _open(options: Namespace, open_app: OpenApp) -> int:
+    root = _root(options)
     if not options.words and options.mounts is None and not options.lower:
-        return open_app(None, options.store)
-    return open_app(_snapshot(options), options.store)
+        if options.layer is not None:
+            raise UsageError("--layer is of a TARGET; give one")
+        return open_app(None, options.store, root)
+    return open_app(_snapshot(options), options.store, root)
+
+
+def _root(options: Namespace) -> Root:
+    """The root directory below which sources look."""
+    from whiteout.sources.root import HOST, Root
+
+    if options.root is None:
+        return HOST
+    path = os.path.realpath(os.fsencode(options.root))
+    if not os.path.isdir(path):
+        raise UsageError(f"{display_path(path)} is not a directory; --root takes one")
+    return Root(path)
+
+
+def _layer(options: Namespace) -> int:
+    if options.layer is None:
+        return 0
+    if not options.layer.isdecimal() or not options.layer.isascii() or int(options.layer) == 0:
+        raise UsageError(
+            f"--layer takes a number, 1 for the topmost, not {display_text(options.layer)}"
+        )
+    return int(options.layer) - 1
 
 
 def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
@@ -93,13 +120,17 @@ def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
         raise UsageError(f"there is no use for {display_text(words[len(extra)])}")
     options.words = words
     if options.mounts is not None:
-        if options.lower or options.userxattr:
-            raise UsageError("--mounts names everything; leave out --lower and --userxattr")
+        if options.lower or options.userxattr or options.layer or options.root:
+            raise UsageError(
+                "--mounts names everything; leave out --lower, --userxattr, --layer and --root"
+            )
         document = _read_document(options.mounts)
         return open_mounts(document, differ=options.differ, rules=options.rules)
     return open_target(
         target,
         [os.fsencode(directory) for directory in options.lower],
+        layer=_layer(options),
+        root=_root(options),
         userxattr=options.userxattr,
         differ=options.differ,
         rules=options.rules,
@@ -116,6 +147,44 @@ def _read_document(name: str) -> bytes:
         if isinstance(error, ValueError):
             raise UsageError(f"{display_text(name)} is not a file name") from None
         raise read_error("read the mounts from", os.fsencode(name), error) from error
+
+
+def _list(options: Namespace) -> int:
+    from whiteout.listing import (
+        HEADER,
+        LAYER_HEADER,
+        layer_lines,
+        layer_object,
+        record_lines,
+        record_object,
+    )
+    from whiteout.opening import stack_of_target
+    from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
+    from whiteout.report import json_line
+    from whiteout.sources.registry import discover
+
+    root = _root(options)
+    lines: Iterable[str]
+    if options.target is not None:
+        if options.engine:
+            raise UsageError("TARGET names its engine; leave out --engine")
+        stack = stack_of_target(os.fsencode(options.target), root)
+        if options.json:
+            layers = enumerate(stack.layers, 1)
+            lines = (json_line(layer_object(number, layer)) for number, layer in layers)
+        else:
+            lines = chain((LAYER_HEADER,), layer_lines(stack, time.time()))
+    else:
+        if not can_read_trusted():
+            print(f"whiteout: beware: {TRUSTED_HIDDEN}", file=sys.stderr)
+        records = discover(root, options.engine)
+        if options.json:
+            lines = (json_line(record_object(record)) for record in records)
+        else:
+            lines = chain((HEADER,), record_lines(records, time.time()))
+    for line in lines:
+        print(line)
+    return 0
 
 
 def _changes(options: Namespace) -> int:
@@ -297,6 +366,7 @@ def _demo(options: Namespace, open_app: OpenApp) -> int:
 
     from whiteout.demo import build_demo, remove_demo
     from whiteout.opening import open_mounts
+    from whiteout.sources.root import HOST
 
     if options.build_only is not None:
         demo = build_demo(os.fsencode(options.build_only))
@@ -307,12 +377,13 @@ def _demo(options: Namespace, open_app: OpenApp) -> int:
     directory = mkdtemp(prefix="whiteout-demo-")
     try:
         demo = build_demo(directory)
-        return open_app(replace(open_mounts(demo.mounts), label="demo"), None)
+        return open_app(replace(open_mounts(demo.mounts), label="demo"), None, HOST)
     finally:
         remove_demo(directory)
 
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "list": _list,
     "changes": _changes,
     "explain": _explain,
     "export": _export,

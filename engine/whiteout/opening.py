@@ -1,7 +1,7 @@
 """From what a user or a program names to a :class:`~whiteout.snapshot.Snapshot`.
 
-Three ways in: the mounts that containerd hands over, read as strictly as BuildKit reads them; an
-upper directory with its lower directories; a mounted overlay.
+Four ways in: the mounts that containerd hands over, read as strictly as BuildKit reads them; an
+upper directory with its lower directories; a mounted overlay; a layer of what a source lists.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import Enum
 
 from whiteout import mountinfo
 from whiteout.differ import Rules
-from whiteout.display import display_path
+from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, NotOverlay, ReadError, UsageError, read_error
 from whiteout.layers import Layer, Marks
 from whiteout.mountinfo import OverlayMount
@@ -21,6 +21,10 @@ from whiteout.mountoptions import options_of_mount
 from whiteout.mounts import Mount, MountPair, find_upperdir, mounts_from_json
 from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
 from whiteout.snapshot import Snapshot
+from whiteout.sources import registry
+from whiteout.sources.model import LayerStack
+from whiteout.sources.mounts import record_of_mount
+from whiteout.sources.root import HOST, Root
 from whiteout.verdicts import Method
 
 
@@ -169,23 +173,82 @@ def open_mount(
     )
 
 
+def open_stack(
+    stack: LayerStack,
+    layer: int = 0,
+    *,
+    differ: DifferChoice | str = DifferChoice.AUTO,
+    rules: Rules | str = Rules.CURRENT,
+) -> Snapshot:
+    """The snapshot of one layer of *stack* against what is below it; 0 is the topmost.
+
+    Raises:
+        UsageError: the stack has no such layer.
+        ReadError: a layer is no directory that can be read.
+    """
+    count = len(stack.layers)
+    if not 0 <= layer < count:
+        raise UsageError(
+            f"{display_text(stack.label)} has no layer {layer + 1:,}; give 1, the topmost, to"
+            f" {count:,}"
+        )
+    for each in stack.layers[layer:]:
+        _check_directory(each.path)
+    which = f" · layer {layer + 1:,} of {count:,}" if layer else ""
+    return _stacked(
+        stack.layers[layer].path,
+        tuple(below.path for below in stack.layers[layer + 1 :]),
+        stack.data_layers,
+        stack.marks,
+        DifferChoice(differ),
+        Rules(rules),
+        display_text(stack.label) + which,
+    )
+
+
 def open_target(
     target: bytes,
     lowerdirs: Sequence[bytes] = (),
     *,
+    layer: int = 0,
+    root: Root = HOST,
     userxattr: bool = False,
     differ: DifferChoice | str = DifferChoice.AUTO,
     rules: Rules | str = Rules.CURRENT,
 ) -> Snapshot:
-    """The snapshot that a person names: an upper directory with *lowerdirs*, or a mount point.
+    """The snapshot that a person names: a target of :func:`stack_of_target`, of which *layer* is
+    opened, or an upper directory with *lowerdirs*.
 
     Raises:
         UsageError: *target* is neither.
-        MountError: the layers of the mount could not be found.
+        MountError: the layers could not be found.
         ReadError: a directory cannot be read.
     """
     if lowerdirs:
+        if layer:
+            raise UsageError("--lower names all that is below; leave out --layer")
         return open_pair(target, lowerdirs, userxattr=userxattr, differ=differ, rules=rules)
+    stack = stack_of_target(target, root)
+    return open_stack(stack, layer, differ=differ, rules=rules)
+
+
+def stack_of_target(target: bytes, root: Root = HOST) -> LayerStack:
+    """The layers behind *target*: what a source lists, such as ``containerd://default/KEY``, or the
+    mount point of an overlay.
+
+    Raises:
+        UsageError: *target* is neither; the message suggests others where some are near.
+        MountError: the layers could not be found.
+        ReadError: a directory or a store cannot be read.
+    """
+    name = os.fsdecode(target)
+    if registry.scheme_of(name) is not None:
+        return registry.resolve(name, root).stack()
+    if not root.is_host:
+        raise UsageError(
+            f"{display_path(target)} is a path, and nothing is mounted below --root; give a target"
+            " of 'whiteout list --root DIR'"
+        )
     _check_directory(target)
     mount = mountinfo.find_mount(target)
     if mount is None:
@@ -193,7 +256,7 @@ def open_target(
             f"{display_path(target)} is not an overlay mount point; for an upper directory, name"
             " what is below it with --lower"
         )
-    return open_mount(mount, differ=differ, rules=rules)
+    return record_of_mount(mount).stack()
 
 
 def _stacked(

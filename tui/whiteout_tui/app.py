@@ -6,6 +6,7 @@ from textual.app import App
 from textual.screen import Screen
 
 from whiteout.snapshot import Snapshot
+from whiteout.sources.root import HOST, Root
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.export_screen import ExportScreen
@@ -23,15 +24,18 @@ class WhiteoutApp(App[None]):
     COMMANDS = {ActionProvider}  # noqa: RUF012 - as Textual has it
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, snapshot: Snapshot | None, *, store_path: str | None = None) -> None:
+    def __init__(
+        self, snapshot: Snapshot | None, *, store_path: str | None = None, root: Root = HOST
+    ) -> None:
         super().__init__()
+        self._root = root
         self._snapshot = snapshot
         self._store_path = store_path
 
     def get_default_screen(self) -> Screen[None]:
         """The tree of the snapshot, or the list of mounts."""
         if self._snapshot is None:
-            return PickerScreen(self._store_path)
+            return PickerScreen(self._store_path, self._root)
         return BrowseScreen(self._snapshot, store_path=self._store_path, picked=False)
 
     def action_help(self) -> None:
@@ -46,8 +50,8 @@ class WhiteoutApp(App[None]):
         self.exit()
 
 
-def run_app(snapshot: Snapshot | None, *, store_path: str | None = None) -> int:
+def run_app(snapshot: Snapshot | None, *, store_path: str | None = None, root: Root = HOST) -> int:
     """Run the app in this terminal; returns the exit status of the process."""
-    app = WhiteoutApp(snapshot, store_path=store_path)
+    app = WhiteoutApp(snapshot, store_path=store_path, root=root)
     app.run()
     return app.return_code or 0

@@ -14,6 +14,7 @@ from whiteout.display import display_path
 from whiteout.mountinfo import OverlayMount, overlay_mounts
 from whiteout.opening import open_mount
 from whiteout.snapshot import Snapshot
+from whiteout.sources.root import HOST, Root
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.jobs import Jobs, send
@@ -54,8 +55,9 @@ class PickerScreen(Screen[None]):
             super().__init__()
             self.sentence = sentence
 
-    def __init__(self, store_path: str | None) -> None:
+    def __init__(self, store_path: str | None, root: Root = HOST) -> None:
         super().__init__()
+        self._root = root
         self._store_path = store_path
         self._jobs = Jobs(self)
         self._mounts: tuple[OverlayMount, ...] = ()

@@ -1,0 +1,139 @@
+"""What ``whiteout list`` prints: records and layers as lines of text and as JSON objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from whiteout.display import display_path, display_text
+from whiteout.report import text
+from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_AGES = ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "min"))
+
+
+def size_text(size: int | None) -> str:
+    """*size* bytes in decimal units, empty when unknown."""
+    if size is None:
+        return ""
+    value, unit = float(size), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{size:,} B" if unit == 0 else f"{value:.{1 if value < 99.95 else 0}f} {_UNITS[unit]}"
+
+
+def age_text(created: float | None, now: float) -> str:
+    """How long ago *created* was, in the largest unit that fits; empty when unknown."""
+    if created is None:
+        return ""
+    seconds = max(0.0, now - created)
+    for length, unit in _AGES:
+        if seconds >= length:
+            return f"{int(seconds // length):,} {unit}"
+    return f"{int(seconds)} s"
+
+
+def short_name(name: str) -> str:
+    """*name*, printable; of a digest just the twelve digits by which engines show it."""
+    algorithm, colon, digits = name.partition(":")
+    digest = colon and algorithm in ("sha256", "sha512") and len(digits) >= 64
+    return display_text(f"{algorithm}:{digits[:12]}" if digest else name)
+
+
+def record_lines(records: Iterable[Record], now: float) -> Iterator[str]:
+    """*records* under the headings of their groups, in the order in which they come."""
+    group = None
+    for record in records:
+        if record.group != group:
+            if group is not None:
+                yield ""
+            group = record.group
+            yield display_text(group)
+        yield from _lines_of(record, now)
+
+
+def _lines_of(record: Record, now: float) -> Iterator[str]:
+    if record.kind is not Kind.STORE:
+        yield _row(
+            record.kind.value,
+            "" if record.layers is None else f"{record.layers:,}",
+            age_text(record.created, now),
+            size_text(record.size),
+            display_text(record.target) + _words(record),
+        )
+    if record.problem is not None:
+        yield f"    ! {record.problem}"
+
+
+def _words(record: Record) -> str:
+    """What is said of *record* beside its target."""
+    words = [] if record.name in record.target else [display_text(record.name)]
+    if record.parent is not None:
+        words.append(f"on {short_name(record.parent)}")
+    words += [display_text(note) for note in record.notes]
+    return f"  ({', '.join(words)})" if words else ""
+
+
+def _row(kind: str, layers: str, age: str, size: str, target: str) -> str:
+    return f"  {kind:<11} {layers:>6} {age:>7} {size:>9}  {target}".rstrip()
+
+
+HEADER = _row("KIND", "LAYERS", "AGE", "SIZE", "TARGET")
+
+
+def layer_lines(stack: LayerStack, now: float) -> Iterator[str]:
+    """The layers of *stack*, topmost first, with the number that ``--layer`` takes."""
+    for number, layer in enumerate(stack.layers, 1):
+        name = short_name(layer.name)
+        path = display_path(layer.path)
+        told = path if name == path else f"{path}  ({name})"
+        yield _row(
+            layer.kind.value,
+            f"{number:,}",
+            age_text(layer.created, now),
+            size_text(layer.size),
+            told,
+        )
+
+
+LAYER_HEADER = _row("KIND", "LAYER", "AGE", "SIZE", "DIRECTORY")
+
+
+def record_object(record: Record) -> dict[str, object]:
+    """*record* for JSON; what is not known is null."""
+    return {
+        "target": record.target or None,
+        "name": record.name,
+        "engine": record.engine,
+        "group": record.group,
+        "kind": record.kind.value,
+        "parent": record.parent,
+        "layers": record.layers,
+        "created": _time(record.created),
+        "size": record.size,
+        "aliases": list(record.aliases),
+        "notes": list(record.notes),
+        "problem": record.problem,
+    }
+
+
+def layer_object(number: int, layer: StackLayer) -> dict[str, object]:
+    """One layer for JSON; *number* is what ``--layer`` takes."""
+    return {
+        "layer": number,
+        "path": text(layer.path),
+        "name": layer.name,
+        "kind": layer.kind.value,
+        "created": _time(layer.created),
+        "size": layer.size,
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None

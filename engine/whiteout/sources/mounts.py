@@ -1,0 +1,70 @@
+"""The overlay mounts of this host as a source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from whiteout.display import display_text
+from whiteout.errors import UsageError
+from whiteout.layers import Marks
+from whiteout.mountinfo import OverlayMount, overlay_mounts
+from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+from whiteout.sources.naming import choose
+from whiteout.sources.root import Root
+
+
+def stack_of_mount(mount: OverlayMount) -> LayerStack:
+    """The layers of a mount that has no problem."""
+    return LayerStack(
+        label=os.fsdecode(mount.mount_point),
+        layers=tuple(StackLayer(path, os.fsdecode(path)) for path in mount.layers),
+        data_layers=mount.data_layers,
+        marks=Marks.USER if mount.options.userxattr else Marks.TRUSTED,
+    )
+
+
+def record_of_mount(mount: OverlayMount) -> Record:
+    """What is listed for *mount*."""
+    point = os.fsdecode(mount.mount_point)
+    notes = []
+    if mount.problem is None:
+        if mount.options.upperdir is None:
+            notes.append("read-only")
+        if not mount.verified:
+            notes.append("layers not proved by inode numbers")
+    return Record(
+        target=point,
+        name=point,
+        engine="mount",
+        kind=Kind.MOUNT,
+        group="overlay mounts",
+        layers=len(mount.layers) or None,
+        notes=tuple(notes),
+        problem=mount.problem,
+        opener=lambda: stack_of_mount(mount),
+    )
+
+
+class MountSource:
+    """Overlay mounts; only the running host has any."""
+
+    name = "mount"
+    schemes = ("mount",)
+
+    def discover(self, root: Root) -> Iterator[Record]:
+        """One record for each mounted overlay."""
+        if root.is_host:
+            yield from map(record_of_mount, overlay_mounts())
+
+    def resolve(self, scheme: str, rest: str, root: Root) -> Record:
+        """The overlay mounted at the path *rest*."""
+        if not root.is_host:
+            raise UsageError(
+                f"{display_text(f'{scheme}:{rest}')} is a mount, and there are none below --root;"
+                " leave out --root"
+            )
+        return choose(self.discover(root), rest, f"{scheme}:{rest}")
+
+
+SOURCE = MountSource()

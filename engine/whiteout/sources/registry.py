@@ -1,0 +1,98 @@
+"""All sources, what each of them lists, and the target that a person types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+
+from whiteout.display import display_text
+from whiteout.errors import UsageError, WhiteoutError, reason_of
+from whiteout.sources.model import Kind, Record, Source
+from whiteout.sources.root import Root
+
+#: The module of each source, by the schemes of its targets; a module is imported when it is used.
+_MODULES: dict[str, str] = {
+    "mount": "mounts",
+}
+
+
+def source_names() -> tuple[str, ...]:
+    """What ``--engine`` takes, in the order in which sources are listed."""
+    return tuple(dict.fromkeys(source.name for source in sources()))
+
+
+def sources(names: Iterable[str] = ()) -> tuple[Source, ...]:
+    """The sources called *names*, or all of them.
+
+    Raises:
+        UsageError: there is no source of one of the names.
+    """
+    modules = dict.fromkeys(_MODULES.values())
+    every: list[Source] = [_load(module) for module in modules]
+    known = {source.name: source for source in every}
+    wanted = list(names)
+    for name in wanted:
+        if name not in known:
+            raise UsageError(
+                f"there is no engine {display_text(name)}; give one of {', '.join(known)}"
+            )
+    return tuple(known[name] for name in wanted) if wanted else tuple(every)
+
+
+def _load(module: str) -> Source:
+    source: Source = import_module(f"whiteout.sources.{module}").SOURCE
+    return source
+
+
+def discover(root: Root, engines: Iterable[str] = ()) -> Iterator[Record]:
+    """Everything that the sources list, one source after the other.
+
+    The failure of one source is a record of its own and hides no other.
+
+    Raises:
+        UsageError: there is no source of one of the names in *engines*.
+    """
+    for source in sources(engines):
+        yield from discover_one(source, root)
+
+
+def discover_one(source: Source, root: Root) -> Iterator[Record]:
+    """What *source* lists; its failure is the last record."""
+    try:
+        yield from source.discover(root)
+    except WhiteoutError as error:
+        yield _failure(source, str(error))
+    except OSError as error:
+        yield _failure(source, f"the system refused: {reason_of(error)}")
+
+
+def _failure(source: Source, problem: str) -> Record:
+    return Record(
+        target="",
+        name=source.name,
+        engine=source.name,
+        kind=Kind.STORE,
+        group=source.name,
+        problem=problem,
+    )
+
+
+def scheme_of(target: str) -> str | None:
+    """The scheme of *target*, or None where it is a path."""
+    scheme, colon, _ = target.partition(":")
+    return scheme if colon and scheme in _MODULES else None
+
+
+def resolve(target: str, root: Root) -> Record:
+    """The record that *target* names, a target with one of the schemes.
+
+    Raises:
+        UsageError: there is no such thing, or more than one; the message suggests others.
+    """
+    scheme, _, rest = target.partition(":")
+    if scheme not in _MODULES:
+        raise UsageError(
+            f"{display_text(target)} begins with no known scheme; give one of "
+            + ", ".join(f"{name}:" for name in _MODULES)
+        )
+    return _load(_MODULES[scheme]).resolve(scheme, rest.removeprefix("//"), root)
