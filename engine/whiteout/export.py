@@ -31,6 +31,7 @@ from whiteout.marks import is_whiteout
 from whiteout.mediatypes import TAR, check_level
 from whiteout.ocilayout import LayerRef, check_tag, tag_image
 from whiteout.pipeline import Stage
+from whiteout.privileges import TRUSTED_HIDDEN
 from whiteout.snapshot import Snapshot
 from whiteout.tarwriter import TarWriter
 
@@ -90,10 +91,11 @@ def check_exportable(snapshot: Snapshot) -> None:
     Raises:
         RefusedError: privileges hide marks of the snapshot.
     """
-    if snapshot.doubts:
+    for doubt in snapshot.doubts:
+        advice = "; or give --userxattr if the layers were written with user.overlay.* marks"
         raise RefusedError(
-            f"no layer is exported, as it could be wrong: {snapshot.doubts[0]}; or give --userxattr"
-            " if the layers were written with user.overlay.* marks"
+            f"no layer is exported, as it could be wrong: {doubt}"
+            + (advice if doubt == TRUSTED_HIDDEN else "")
         )
 
 

@@ -20,6 +20,7 @@ from whiteout import xattrs
 from whiteout.display import display_path
 from whiteout.entries import is_whiteout_device
 from whiteout.errors import SnapshotChanged, read_error
+from whiteout.layerroots import mount_points, open_root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -56,6 +57,7 @@ class Directories:
             limit = 512 if soft == resource.RLIM_INFINITY else max(16, min(512, soft // 3))
         self._limit = limit
         self._open: OrderedDict[Directory, int] = OrderedDict()
+        self._mounts = mount_points()
 
     def __enter__(self) -> Directories:
         return self
@@ -110,7 +112,7 @@ class Directories:
             missing.append(parent)
         top = missing.pop()
         if top.parent is None:
-            descriptor = os.open(top.name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = open_root(top.name, self._mounts)
         else:
             descriptor = os.open(top.name, _DIRECTORY, dir_fd=self._open[top.parent])
         while missing:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from whiteout import mountinfo
 from whiteout.differ import Rules
 from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, NotOverlay, ReadError, UsageError, read_error
+from whiteout.layerroots import hidden_by_mount, mount_points
 from whiteout.layers import Layer, Marks
 from whiteout.mountinfo import OverlayMount
 from whiteout.mountoptions import options_of_mount
@@ -72,7 +73,7 @@ def open_mounts(
         rules=rules,
         upperdir=merged[0].path if merged else None,
         lowerdirs=tuple(layer.path for layer in base),
-        doubts=_doubts((*base, *merged)),
+        doubts=_doubts((*base, *merged)) + _hidden(layer.path for layer in (*base, *merged)),
         fallback=fallback,
     )
 
@@ -90,7 +91,7 @@ def _overlay_of_mounts(pair: MountPair, upperdir: bytes, rules: Rules) -> Snapsh
         rules=rules,
         upperdir=upperdir,
         lowerdirs=tuple(layer.path for layer in base),
-        doubts=_doubts(below),
+        doubts=_doubts(below) + _hidden(layer.path for layer in (*base, *merged)),
     )
 
 
@@ -281,7 +282,7 @@ def _stacked(
         rules=rules,
         upperdir=upperdir,
         lowerdirs=lowerdirs,
-        doubts=_doubts(below),
+        doubts=_doubts(below) + _hidden((upperdir, *lowerdirs)),
     )
 
 
@@ -301,3 +302,14 @@ def _doubts(layers: Sequence[Layer]) -> tuple[str, ...]:
     if any(layer.marks & Marks.TRUSTED for layer in layers) and not can_read_trusted():
         return (TRUSTED_HIDDEN,)
     return ()
+
+
+def _hidden(paths: Iterable[bytes]) -> tuple[str, ...]:
+    """What is mounted inside a layer and cannot be looked below."""
+    mounts = mount_points()
+    points = (hidden_by_mount(path, mounts) for path in paths)
+    return tuple(
+        f"what is mounted on {display_path(point)} hides what the layer has there; unmount it, or"
+        " run as root with CAP_SYS_ADMIN"
+        for point in dict.fromkeys(filter(None, points))
+    )

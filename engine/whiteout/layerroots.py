@@ -1,0 +1,96 @@
+"""Opening the directory of a layer as overlayfs holds it: without what is mounted inside of it.
+
+The kernel clones the mount of every layer alone (``clone_private_mount``, called from
+``fs/overlayfs``), so a filesystem that is mounted inside a layer is not part of the layer, and
+hides from everybody else what is. Where something is mounted inside, the same clone is made here:
+a detached one (open_tree(2)), which no table of mounts shows and which ends with its descriptor.
+It takes CAP_SYS_ADMIN; without it the mount stays in the way, and :func:`hidden_by_mount` tells.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Sequence
+
+from whiteout.mountoptions import decode_octal
+
+_MOUNTINFO = "/proc/self/mountinfo"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN_TREE = 428  # the same number on every architecture
+_OPEN_TREE_CLONE = 1
+_AT_EMPTY_PATH = 0x1000
+
+
+def mount_points() -> tuple[bytes, ...]:
+    """The mount points of this mount namespace, in the order of ``/proc/self/mountinfo``.
+
+    Without procfs nothing is known of mounts, and there are none.
+    """
+    try:
+        with open(_MOUNTINFO, "rb") as file:
+            return tuple(decode_octal(line.split(b" ", 5)[4]) for line in file)
+    except OSError:
+        return ()
+
+
+def open_root(path: bytes, mounts: Sequence[bytes]) -> int:
+    """A descriptor of the layer's directory at *path*, which may be a symlink.
+
+    *mounts* are the :func:`mount_points` of this process.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return _open(path, mounts)[0]
+
+
+def hidden_by_mount(path: bytes, mounts: Sequence[bytes]) -> bytes | None:
+    """One of *mounts* that hides what the layer at *path* has there, or None.
+
+    None where :func:`open_root` sees what is below the mount, or cannot open the layer.
+    """
+    try:
+        descriptor, point = _open(path, mounts)
+    except OSError:
+        return None
+    os.close(descriptor)
+    return point
+
+
+def _open(path: bytes, mounts: Sequence[bytes]) -> tuple[int, bytes | None]:
+    descriptor = os.open(path, _DIRECTORY)
+    point = _mount_inside(descriptor, mounts)
+    if point is None:
+        return descriptor, None
+    try:
+        alone = _clone(descriptor)
+    except OSError:
+        return descriptor, point
+    os.close(descriptor)
+    return alone, None
+
+
+def _mount_inside(descriptor: int, mounts: Sequence[bytes]) -> bytes | None:
+    """The first of *mounts* that lies below the directory *descriptor*."""
+    try:
+        directory = os.readlink(b"/proc/self/fd/%d" % descriptor)
+    except OSError:
+        return None
+    inside = directory.rstrip(b"/") + b"/"
+    return next((point for point in mounts if point.startswith(inside) and point != inside), None)
+
+
+def _clone(descriptor: int) -> int:
+    """The directory *descriptor* on a clone of its mount, without the mounts inside."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_EMPTY_PATH
+    clone = libc.syscall(_OPEN_TREE, descriptor, b"", flags)
+    if clone < 0:
+        code = ctypes.get_errno() or errno.ENOSYS
+        raise OSError(code, os.strerror(code))
+    try:
+        return os.open(".", _DIRECTORY, dir_fd=clone)
+    finally:
+        os.close(clone)
