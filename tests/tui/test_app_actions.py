@@ -9,13 +9,22 @@ from app_harness import Fake, added, press, run, screen_text, settle, until
 from textual.binding import Binding
 from textual.command import Hit
 from textual.pilot import Pilot
-from textual.widgets._footer import FooterKey
 
-from whiteout_tui.actions import ACTIONS, Action, Scope, actions_of, bindings, key_name
+from whiteout_tui.actions import (
+    ACTIONS,
+    Action,
+    Group,
+    Scope,
+    actions_of,
+    bindings,
+    key_name,
+    short_key,
+)
 from whiteout_tui.app import WhiteoutApp
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail import DetailPane
 from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.footer import ActionFooter, Offer, laid_out
 from whiteout_tui.help_screen import HelpScreen, help_content
 from whiteout_tui.legend import FLAGS, KINDS, NUMBERS
 from whiteout_tui.palette import ActionProvider, title
@@ -66,28 +75,97 @@ def test_the_help_tells_every_action_letter_and_number() -> None:
         assert " ".join(words.split()) in squeezed
 
 
-def test_the_footer_and_the_palette_offer_what_the_table_says() -> None:
+def offered(pilot: Pilot[None]) -> set[Action]:
+    """What the footer shows on the screen, as Textual finds it there."""
+    footer = pilot.app.screen.query_one(ActionFooter)
+    shown = text(pilot).splitlines()[footer.region.y : footer.region.bottom]
+    found = set()
+    for drawn, line in zip(shown, footer.lines(footer.content_size.width), strict=True):
+        for item in line:
+            keys = [short_key(offer.key) for offer in item.offers]
+            assert " ".join([*keys, item.word]) in drawn
+            found |= {offer.action for offer in item.offers}
+    return found
+
+
+def expected(*scopes: Scope) -> set[Action]:
+    return {action for action in ACTIONS if action.scope in scopes}
+
+
+FOCUSED = {
+    "tree": ((), (Scope.APP, Scope.BROWSE, Scope.TREE)),
+    "detail": (("tab",), (Scope.APP, Scope.BROWSE, Scope.DETAIL, Scope.TEXT)),
+    "help": (("question_mark",), (Scope.HELP, Scope.TEXT)),
+}
+#: Their only key is taken by what is focused; or they lead nowhere, as nothing was picked.
+ELSEWHERE = {"close"}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=["80", "120"])
+@pytest.mark.parametrize("focused", FOCUSED)
+def test_the_footer_shows_every_action_of_what_is_focused(
+    focused: str, size: tuple[int, int]
+) -> None:
+    keys, scopes = FOCUSED[focused]
+
     async def drive(pilot: Pilot[None]) -> None:
         await settle(pilot)
-        shown = {key.description for key in pilot.app.screen.query(FooterKey)}
-        scopes = (Scope.APP, Scope.BROWSE, Scope.TREE)
-        assert shown == {a.label for a in ACTIONS if a.footer and a.scope in scopes}
+        await press(pilot, *keys)
+        found = offered(pilot)
+        missing = {action.id for action in expected(*scopes) - found} - ELSEWHERE
+        assert not missing
+        assert found <= expected(*scopes)
+        assert pilot.app.screen.query_one(ActionFooter).region.height <= 3
+
+    run(FAKE, drive, size=size)
+
+
+def test_the_palette_offers_every_action_of_the_snapshot() -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
         provider = ActionProvider(pilot.app.screen)
-        found = [hit.text async for hit in provider.discover()]
-        scopes = (*scopes, Scope.TEXT, Scope.DETAIL)
-        assert found == [title(a) for a in ACTIONS if a.palette and a.scope in scopes]
-        hits = [hit async for hit in provider.search("export") if isinstance(hit, Hit)]
+        names = {str(hit.text) for hit in [hit async for hit in provider.discover()]}
+        scopes = (Scope.APP, Scope.BROWSE, Scope.TREE, Scope.TEXT, Scope.DETAIL)
+        missing = {a.id for a in expected(*scopes) if title(a) not in names}
+        assert missing == {"command_palette"}
+        hits = [hit async for hit in provider.search("expo") if isinstance(hit, Hit)]
         best = max(hits, key=lambda hit: hit.score)
         assert str(best.text).startswith("Export")
 
     run(FAKE, drive)
 
 
-def test_the_whole_footer_fits_into_80_columns() -> None:
+def many(count: int) -> list[Offer]:
+    return [
+        Offer(
+            Action(f"a{n}", Scope.TREE, ("x",), f"Action {n}", "", list(Group)[n % len(Group)]), "x"
+        )
+        for n in range(count)
+    ] + [Offer(action, action.keys[0]) for action in actions_of(Scope.APP)]
+
+
+@pytest.mark.parametrize("count", [0, 5, 20, 60, 500])
+def test_a_footer_draws_closer_and_keeps_the_way_to_all_keys(count: int) -> None:
+    offers = many(count)
+    lines = laid_out(offers, 80)
+    assert len(lines) <= 3
+    shown = {offer.action.id for line in lines for item in line for offer in item.offers}
+    assert {action.id for action in actions_of(Scope.APP)} <= shown
+    if count < 80:
+        assert shown == {offer.action.id for offer in offers}
+    for line in lines:
+        assert sum(item.width for item in line) + 2 * (len(line) - 1) <= 80 or len(line) == 1
+
+
+def test_a_click_in_the_footer_presses_the_key() -> None:
     async def drive(pilot: Pilot[None]) -> None:
         await settle(pilot)
-        last = text(pilot).splitlines()[-1]  # type: ignore[arg-type]
-        assert all(a.label in last for a in ACTIONS if a.footer and a.scope is Scope.APP)
+        footer = pilot.app.screen.query_one(ActionFooter)
+        shown = text(pilot).splitlines()[footer.region.y : footer.region.bottom]
+        y = next(number for number, line in enumerate(shown) if "? help" in line)
+        x = shown[y].index("? help")
+        await pilot.click(ActionFooter, offset=(x + 3, y))
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
 
     run(FAKE, drive)
 

@@ -81,7 +81,7 @@ def test_the_main_job_from_start_to_end(tmp_path: Path, terminal: Callable[..., 
     shown.press("Tab", "G")
     shown.wait("mtime")
     shown.press("Escape")
-    shown.wait("Open  Tab Pane")
+    shown.wait("? help")
     shown.press("?")
     shown.wait("The first column")
     shown.press("Escape")

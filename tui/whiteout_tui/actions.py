@@ -30,13 +30,19 @@ class Group(Enum):
     EXPORT = "Export"
     APP = "App"
 
+    @property
+    def hint(self) -> str:
+        """The word for all of its actions in a narrow footer."""
+        return self.value.partition(" ")[0].lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing that the user can do.
 
     ``id`` is the binding's id and, with ``action_`` before it, the method of the widget or screen
-    of its ``scope``. ``footer`` puts it into the footer, ``palette`` into the command palette.
+    of its ``scope``. It stands in the footer under its ``hint``, which several actions may share,
+    or under its label; ``palette`` puts it into the command palette.
     """
 
     id: str
@@ -45,19 +51,45 @@ class Action:
     label: str
     help: str
     group: Group
-    footer: bool = False
+    hint: str = ""
     palette: bool = True
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action("cursor_up", Scope.TREE, ("up", "k"), "Up", "one row up", Group.MOVE),
-    Action("cursor_down", Scope.TREE, ("down", "j"), "Down", "one row down", Group.MOVE),
-    Action("page_up", Scope.TREE, ("pageup",), "Page up", "one page up", Group.MOVE),
-    Action("page_down", Scope.TREE, ("pagedown",), "Page down", "one page down", Group.MOVE),
-    Action("half_up", Scope.TREE, ("ctrl+u",), "Half page up", "half a page up", Group.MOVE),
-    Action("half_down", Scope.TREE, ("ctrl+d",), "Half page down", "half a page down", Group.MOVE),
-    Action("first", Scope.TREE, ("g", "home"), "Top", "to the first row", Group.MOVE),
-    Action("last", Scope.TREE, ("G", "end"), "Bottom", "to the last row", Group.MOVE),
+    Action("cursor_up", Scope.TREE, ("up", "k"), "Up", "one row up", Group.MOVE, hint="move"),
+    Action(
+        "cursor_down", Scope.TREE, ("down", "j"), "Down", "one row down", Group.MOVE, hint="move"
+    ),
+    Action("page_up", Scope.TREE, ("pageup",), "Page up", "one page up", Group.MOVE, hint="move"),
+    Action(
+        "page_down",
+        Scope.TREE,
+        ("pagedown",),
+        "Page down",
+        "one page down",
+        Group.MOVE,
+        hint="move",
+    ),
+    Action(
+        "half_up",
+        Scope.TREE,
+        ("ctrl+u",),
+        "Half page up",
+        "half a page up",
+        Group.MOVE,
+        hint="move",
+    ),
+    Action(
+        "half_down",
+        Scope.TREE,
+        ("ctrl+d",),
+        "Half page down",
+        "half a page down",
+        Group.MOVE,
+        hint="move",
+    ),
+    Action("first", Scope.TREE, ("g", "home"), "Top", "to the first row", Group.MOVE, hint="move"),
+    Action("last", Scope.TREE, ("G", "end"), "Bottom", "to the last row", Group.MOVE, hint="move"),
     Action(
         "expand",
         Scope.TREE,
@@ -65,6 +97,7 @@ ACTIONS: tuple[Action, ...] = (
         "Open",
         "open the directory; from an open one to its first row",
         Group.TREE,
+        hint="open",
     ),
     Action(
         "collapse",
@@ -73,6 +106,7 @@ ACTIONS: tuple[Action, ...] = (
         "Close",
         "close the directory; from anything else to the directory that holds it",
         Group.TREE,
+        hint="open",
     ),
     Action(
         "toggle_directory",
@@ -81,7 +115,7 @@ ACTIONS: tuple[Action, ...] = (
         "Open",
         "open or close the directory",
         Group.TREE,
-        footer=True,
+        hint="open",
     ),
     Action(
         "collapse_all",
@@ -90,6 +124,7 @@ ACTIONS: tuple[Action, ...] = (
         "Close all",
         "close every directory but the root",
         Group.TREE,
+        hint="all",
     ),
     Action(
         "activate",
@@ -98,6 +133,7 @@ ACTIONS: tuple[Action, ...] = (
         "Detail",
         "open or close the directory; of anything else go to the detail",
         Group.TREE,
+        hint="open",
     ),
     Action(
         "export",
@@ -106,7 +142,6 @@ ACTIONS: tuple[Action, ...] = (
         "Export",
         "write the layer to a content store, and show its digests",
         Group.EXPORT,
-        footer=True,
     ),
     Action(
         "toggle_skipped",
@@ -115,7 +150,6 @@ ACTIONS: tuple[Action, ...] = (
         "Skipped",
         "hide the skipped entries that nothing depends on, or show them again",
         Group.VIEW,
-        footer=True,
     ),
     Action(
         "reload",
@@ -132,6 +166,7 @@ ACTIONS: tuple[Action, ...] = (
         "Copy path",
         "copy the path under the cursor, quoted for a shell",
         Group.VIEW,
+        hint="copy",
     ),
     Action(
         "switch_pane",
@@ -140,7 +175,7 @@ ACTIONS: tuple[Action, ...] = (
         "Pane",
         "from the tree to the detail, and back",
         Group.VIEW,
-        footer=True,
+        hint="pane",
     ),
     Action(
         "toggle_detail",
@@ -149,9 +184,9 @@ ACTIONS: tuple[Action, ...] = (
         "Why",
         "fold the detail away, or bring it back",
         Group.VIEW,
-        footer=True,
+        hint="pane",
     ),
-    Action("scroll_line_up", Scope.TEXT, ("up", "k"), "Up", "scroll up", Group.MOVE),
+    Action("scroll_line_up", Scope.TEXT, ("up", "k"), "Up", "scroll up", Group.MOVE, hint="move"),
     Action(
         "scroll_line_down",
         Scope.TEXT,
@@ -159,6 +194,7 @@ ACTIONS: tuple[Action, ...] = (
         "Down",
         "scroll down",
         Group.MOVE,
+        hint="move",
     ),
     Action(
         "scroll_page_up",
@@ -167,6 +203,7 @@ ACTIONS: tuple[Action, ...] = (
         "Page up",
         "scroll up by a page",
         Group.MOVE,
+        hint="move",
     ),
     Action(
         "scroll_page_down",
@@ -175,8 +212,17 @@ ACTIONS: tuple[Action, ...] = (
         "Page down",
         "scroll down by a page",
         Group.MOVE,
+        hint="move",
     ),
-    Action("scroll_top", Scope.TEXT, ("g", "home"), "Top", "to the top of the text", Group.MOVE),
+    Action(
+        "scroll_top",
+        Scope.TEXT,
+        ("g", "home"),
+        "Top",
+        "to the top of the text",
+        Group.MOVE,
+        hint="move",
+    ),
     Action(
         "scroll_bottom",
         Scope.TEXT,
@@ -184,6 +230,7 @@ ACTIONS: tuple[Action, ...] = (
         "Bottom",
         "to the end of the text",
         Group.MOVE,
+        hint="move",
     ),
     Action(
         "leave_detail",
@@ -192,6 +239,7 @@ ACTIONS: tuple[Action, ...] = (
         "Tree",
         "back from the detail to the tree",
         Group.VIEW,
+        hint="back",
     ),
     Action(
         "close",
@@ -200,8 +248,9 @@ ACTIONS: tuple[Action, ...] = (
         "Back",
         "back to the list of mounts, when the snapshot was picked from it",
         Group.VIEW,
+        hint="back",
     ),
-    Action("pick", Scope.PICKER, ("enter",), "Open", "open this mount", Group.TREE, footer=True),
+    Action("pick", Scope.PICKER, ("enter",), "Open", "open this mount", Group.TREE),
     Action(
         "reload",
         Scope.PICKER,
@@ -209,7 +258,6 @@ ACTIONS: tuple[Action, ...] = (
         "Re-read",
         "read the list of mounts again",
         Group.VIEW,
-        footer=True,
     ),
     Action(
         "submit",
@@ -218,7 +266,6 @@ ACTIONS: tuple[Action, ...] = (
         "Export",
         "start the export with what the dialog says",
         Group.EXPORT,
-        footer=True,
         palette=False,
     ),
     Action(
@@ -228,7 +275,6 @@ ACTIONS: tuple[Action, ...] = (
         "Copy",
         "copy the marked value of the result, the digest at first (↑ ↓ choose)",
         Group.EXPORT,
-        footer=True,
         palette=False,
     ),
     Action(
@@ -238,7 +284,6 @@ ACTIONS: tuple[Action, ...] = (
         "Copy all",
         "copy the whole result",
         Group.EXPORT,
-        footer=True,
         palette=False,
     ),
     Action(
@@ -248,7 +293,6 @@ ACTIONS: tuple[Action, ...] = (
         "Verify",
         "read the blob again from the store, and recompute both digests",
         Group.EXPORT,
-        footer=True,
         palette=False,
     ),
     Action(
@@ -258,7 +302,6 @@ ACTIONS: tuple[Action, ...] = (
         "Another",
         "back to the dialog, for another export",
         Group.EXPORT,
-        footer=True,
         palette=False,
     ),
     Action(
@@ -268,7 +311,6 @@ ACTIONS: tuple[Action, ...] = (
         "Close",
         "cancel a running export, which leaves nothing behind; else close the dialog",
         Group.EXPORT,
-        footer=True,
         palette=False,
     ),
     Action(
@@ -278,10 +320,9 @@ ACTIONS: tuple[Action, ...] = (
         "Close",
         "close the help",
         Group.APP,
-        footer=True,
         palette=False,
     ),
-    Action("help", Scope.APP, ("question_mark", "f1"), "Help", "this help", Group.APP, footer=True),
+    Action("help", Scope.APP, ("question_mark", "f1"), "Help", "this help", Group.APP),
     Action(
         "command_palette",
         Scope.APP,
@@ -289,11 +330,10 @@ ACTIONS: tuple[Action, ...] = (
         "Menu",
         "find any action by its name",
         Group.APP,
-        footer=True,
         palette=False,
     ),
     Action("change_theme", Scope.APP, ("T",), "Theme", "choose the colours", Group.APP),
-    Action("quit", Scope.APP, ("q", "ctrl+q"), "Quit", "leave", Group.APP, footer=True),
+    Action("quit", Scope.APP, ("q", "ctrl+q"), "Quit", "leave", Group.APP),
 )
 
 _KEY_NAMES = {
@@ -323,6 +363,17 @@ def key_name(key: str) -> str:
     return _KEY_NAMES.get(key, key)
 
 
+def short_key(key: str) -> str:
+    """As :func:`key_name`, for where there is little room: ``^P``."""
+    return key_name(key).replace("Ctrl+", "^")
+
+
+def binding_id(action: Action, position: int) -> str:
+    """The id of the binding of the key at *position* of *action*."""
+    name = f"{action.scope.value}.{action.id}"
+    return f"{name}.{position}" if position else name
+
+
 def actions_of(scope: Scope) -> tuple[Action, ...]:
     """The actions that *scope* carries out."""
     return tuple(action for action in ACTIONS if action.scope is scope)
@@ -338,11 +389,10 @@ def bindings(scope: Scope) -> list[BindingType]:
                     key,
                     action.id,
                     action.label,
-                    show=action.footer and position == 0,
                     key_display=key_name(key),
                     priority=key == "ctrl+q",
                     tooltip=action.help,
-                    id=f"{scope.value}.{action.id}" if position == 0 else None,
+                    id=binding_id(action, position),
                 )
             )
     return found

@@ -7,7 +7,7 @@ from textual.containers import Container, Vertical
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from whiteout.cancel import CancelToken
 from whiteout.display import display_path
@@ -17,6 +17,7 @@ from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.counting import Counts, count_changes
 from whiteout_tui.detail import DetailPane
 from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.footer import ActionFooter
 from whiteout_tui.jobs import Jobs, Window, send
 from whiteout_tui.loading import read_directory
 from whiteout_tui.rowdata import RowData
@@ -94,7 +95,7 @@ class BrowseScreen(Screen[None]):
                 yield SnapshotTree(id="tree")
             yield DetailPane(id="detail")
         yield StatusLine()
-        yield Footer(show_command_palette=False)
+        yield ActionFooter()
 
     @property
     def entries(self) -> SnapshotTree:

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import ContentSwitcher, Footer, Input, Label, ProgressBar, Static
+from textual.widgets import ContentSwitcher, Input, Label, ProgressBar, Static
 
 from whiteout.cancel import CancelToken
 from whiteout.contentstore import ContentStore
@@ -24,6 +24,7 @@ from whiteout.snapshot import Snapshot
 from whiteout.verify import Verification, verify_blob
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.choice import Choice
+from whiteout_tui.footer import ActionFooter
 from whiteout_tui.formats import duration_text, exact_size, short_size
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.result_table import ResultTable, Value
@@ -121,7 +122,7 @@ class ExportScreen(ModalScreen[None]):
                     yield ResultTable(id="values")
                     yield Static("", id="verification")
             yield Static("", id="failure", classes="-empty")
-            yield Footer(show_command_palette=False)
+            yield ActionFooter()
 
     def on_mount(self) -> None:
         """Show what the dialog does."""

@@ -6,9 +6,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from whiteout_tui.actions import ACTIONS, Action, Group, Scope, bindings, key_name
+from whiteout_tui.footer import ActionFooter
 from whiteout_tui.legend import FLAGS, KINDS, NUMBERS, SUFFIXES
 from whiteout_tui.rowdata import RowKind
 from whiteout_tui.scrolling import ScrollingText
@@ -29,7 +30,7 @@ class HelpScreen(ModalScreen[None]):
         with Vertical(id="dialog"):
             with HelpText(id="help"):
                 yield Static("", id="help-text", markup=False)
-            yield Footer(show_command_palette=False)
+            yield ActionFooter()
 
     def action_close_help(self) -> None:
         """Close the help."""

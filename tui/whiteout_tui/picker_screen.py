@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from whiteout.cancel import CancelToken
@@ -17,6 +17,7 @@ from whiteout.snapshot import Snapshot
 from whiteout.sources.root import HOST, Root
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
+from whiteout_tui.footer import ActionFooter
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.status import StatusLine, TitleLine
 from whiteout_tui.words import words_of
@@ -68,7 +69,7 @@ class PickerScreen(Screen[None]):
         yield OptionList(id="mounts", markup=False)
         yield Static("", id="no-mounts", classes="-empty", markup=False)
         yield StatusLine()
-        yield Footer(show_command_palette=False)
+        yield ActionFooter()
 
     def on_mount(self) -> None:
         """Read the mounts."""
