@@ -83,6 +83,27 @@ def _add_snapshot(parser: _Parser, words: str = "TARGET") -> None:
     )
     _add_root(parser)
     parser.add_argument(
+        "--uidmap",
+        action="append",
+        default=[],
+        metavar="C:H:N",
+        help="N user ids: from C on in the container, from H on here; again for each range",
+    )
+    parser.add_argument(
+        "--gidmap",
+        action="append",
+        default=[],
+        metavar="C:H:N",
+        help="the same for groups; one of the two alone counts for both",
+    )
+    parser.add_argument(
+        "--mapped",
+        choices=("all", "upper"),
+        default="all",
+        help="whose owners are mapped: of all layers (a rootless store), or of the topmost alone"
+        " (podman run --uidmap as root)",
+    )
+    parser.add_argument(
         "--differ",
         choices=("auto", "overlay", "walking"),
         default="auto",

@@ -107,6 +107,7 @@ def _layer(options: Namespace) -> int:
 
 def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
     """The snapshot that the command line names; *extra* are the words that must follow TARGET."""
+    from whiteout.idmap import IdMap
     from whiteout.opening import open_mounts, open_target
 
     words = list(options.words)
@@ -124,6 +125,8 @@ def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
             raise UsageError(
                 "--mounts names everything; leave out --lower, --userxattr, --layer and --root"
             )
+        if options.uidmap or options.gidmap:
+            raise UsageError("--uidmap and --gidmap do not go with --mounts; name the directories")
         document = _read_document(options.mounts)
         return open_mounts(document, differ=options.differ, rules=options.rules)
     return open_target(
@@ -134,6 +137,8 @@ def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
         userxattr=options.userxattr,
         differ=options.differ,
         rules=options.rules,
+        idmap=IdMap.parse(options.uidmap, options.gidmap),
+        map_lower=options.mapped == "all",
     )
 
 

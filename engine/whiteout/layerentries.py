@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from whiteout.differ import Finding
+from whiteout.display import display_path
 from whiteout.errors import ReadError, read_error
 from whiteout.merged import Node
 from whiteout.tarheader import TarHeader, TypeFlag
@@ -41,8 +42,11 @@ def entry_header(path: bytes, node: Node) -> TarHeader:
 
     Raises:
         OSError: the link target or the capability cannot be read.
+        ReadError: the owner has no id in the container.
     """
     status = node.status
+    if node.has_unmapped_owner():
+        raise _unmapped(path, node)
     name = path[1:]
     size = 0
     linkname = b""
@@ -69,6 +73,15 @@ def entry_header(path: bytes, node: Node) -> TarHeader:
         linkname,
         device,
         node.capability(),
+    )
+
+
+def _unmapped(path: bytes, node: Node) -> ReadError:
+    uid, gid = node.owner_on_disk() or (node.status.st_uid, node.status.st_gid)
+    return ReadError(
+        f"{display_path(path)} belongs to {uid}:{gid} on the host, and the id map has no id in the"
+        " container for that; give the whole map with --uidmap and --gidmap",
+        path,
     )
 
 

@@ -20,6 +20,7 @@ from whiteout import xattrs
 from whiteout.display import display_path
 from whiteout.entries import is_whiteout_device
 from whiteout.errors import SnapshotChanged, read_error
+from whiteout.idmap import IdMap
 from whiteout.layerroots import mount_points, open_root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,10 +43,14 @@ class Marks(Flag):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One directory of a stack, and how its marks are read."""
+    """One directory of a stack, how its marks are read, and how its owners are mapped.
+
+    Without ``idmap`` the ids on disk are the container's.
+    """
 
     path: bytes
     marks: Marks = Marks.TRUSTED
+    idmap: IdMap | None = None
 
 
 class Directories:
@@ -75,17 +80,17 @@ class Directories:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def root(self, path: bytes) -> Directory:
-        """The directory at *path*, which may be a symlink; opened at once.
+    def root(self, layer: Layer) -> Directory:
+        """The directory of *layer*, whose path may be a symlink; opened at once.
 
         Raises:
             ReadError: it cannot be opened.
         """
-        directory = Directory(self, None, path)
+        directory = Directory(self, None, layer.path, layer.idmap)
         try:
             directory.descriptor()
         except OSError as error:
-            raise read_error("open the layer", path, error) from error
+            raise read_error("open the layer", layer.path, error) from error
         return directory
 
     def descriptor(self, directory: Directory) -> int:
@@ -127,12 +132,19 @@ class Directories:
 class Directory:
     """One directory of a layer. Its methods raise ``OSError``, which the caller words."""
 
-    __slots__ = ("_pool", "name", "parent")
+    __slots__ = ("_pool", "idmap", "name", "parent")
 
-    def __init__(self, pool: Directories, parent: Directory | None, name: bytes) -> None:
+    def __init__(
+        self,
+        pool: Directories,
+        parent: Directory | None,
+        name: bytes,
+        idmap: IdMap | None = None,
+    ) -> None:
         self._pool = pool
         self.parent = parent
         self.name = name
+        self.idmap = idmap
 
     def descriptor(self) -> int:
         """An open descriptor, valid until another directory is used."""
@@ -158,7 +170,7 @@ class Directory:
 
     def child(self, name: bytes) -> Directory:
         """The directory *name* in this one; not opened yet."""
-        return Directory(self._pool, self, name)
+        return Directory(self._pool, self, name, self.idmap)
 
     def names(self) -> list[bytes]:
         """The names in the directory, in byte order."""
@@ -182,7 +194,12 @@ class Directory:
         return names, whiteouts
 
     def lstat(self, name: bytes) -> os.stat_result | None:
-        """The status of *name*, or None where there is nothing."""
+        """The status of *name* as the container sees it, or None where there is nothing."""
+        status = self.lstat_on_disk(name)
+        return status if status is None or self.idmap is None else self.idmap.to_container(status)
+
+    def lstat_on_disk(self, name: bytes) -> os.stat_result | None:
+        """The status of *name* with the owners that are on disk, or None where there is nothing."""
         try:
             return os.stat(name, dir_fd=self._pool.descriptor(self), follow_symlinks=False)
         except OSError as error:

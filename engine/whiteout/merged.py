@@ -19,6 +19,7 @@ from whiteout import xattrs
 from whiteout.display import display_path
 from whiteout.entries import Entry
 from whiteout.errors import ReadError
+from whiteout.idmap import OVERFLOW_ID
 from whiteout.layers import Directories, Directory, Layer, Marks
 from whiteout.marks import UNMARKED, EntryMarks, is_whiteout, read_marks, redirected
 
@@ -46,11 +47,11 @@ class MergedView:
     ) -> None:
         top = len(layers) - 1
         parts = tuple(
-            Part(top - position, layer.marks, pool.root(layer.path))
+            Part(top - position, layer.marks, pool.root(layer))
             for position, layer in enumerate(layers)
         )
         self.root = MergedDirectory(self, parts)
-        self.data_roots = tuple(pool.root(layer.path) for layer in data_layers)
+        self.data_roots = tuple(pool.root(layer) for layer in data_layers)
 
     def find(self, path: bytes) -> Node | None:
         """The entry at the absolute *path*, or None; the root has no entry.
@@ -269,7 +270,26 @@ class Node:
         present = self.attribute_names
         if xattrs.CAPABILITY not in present:
             return b""
-        return xattrs.capability(self.part.directory.path_of(self.name), present)
+        value = xattrs.capability(self.part.directory.path_of(self.name), present)
+        idmap = self.part.directory.idmap
+        return value if idmap is None else idmap.capability_to_container(value)
+
+    def owner_on_disk(self) -> tuple[int, int] | None:
+        """The user and group id on disk where the container sees other ones, else None."""
+        directory = self.part.directory
+        status = None if directory.idmap is None else directory.lstat_on_disk(self.name)
+        if status is None:
+            return None
+        on_disk = status.st_uid, status.st_gid
+        return None if on_disk == (self.status.st_uid, self.status.st_gid) else on_disk
+
+    def has_unmapped_owner(self) -> bool:
+        """Whether the container has no id for the owner or the group."""
+        idmap = self.part.directory.idmap
+        if idmap is None or OVERFLOW_ID not in (self.status.st_uid, self.status.st_gid):
+            return False
+        status = self.part.directory.lstat_on_disk(self.name)
+        return status is not None and not idmap.holds_owner_of(status)
 
     def readlink(self) -> bytes:
         """The target of the symlink."""

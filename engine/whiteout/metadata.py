@@ -16,6 +16,8 @@ from whiteout.xattrs import Xattr
 class Metadata:
     """One side of an entry. ``host_path`` is where it is on the host.
 
+    ``host_owner`` are the user and group id there where the container sees other ones.
+
     ``error`` says what could not be read; the rest is still true then.
     """
 
@@ -24,6 +26,7 @@ class Metadata:
     link_target: bytes | None = None
     xattrs: tuple[Xattr, ...] = ()
     error: str | None = None
+    host_owner: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,12 @@ def metadata_of(node: Node | None) -> Metadata | None:
     target: bytes | None = None
     attributes: tuple[Xattr, ...] = ()
     error: str | None = None
+    host_owner: tuple[int, int] | None = None
     try:
+        host_owner = node.owner_on_disk()
         if entry.type is EntryType.SYMLINK:
             target = node.readlink()
         attributes = xattrs.read_all(node.part.directory.path_of(node.name))
     except OSError as problem:
         error = f"cannot be read: {reason_of(problem)}"
-    return Metadata(entry, path, target, attributes, error)
+    return Metadata(entry, path, target, attributes, error, host_owner)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from whiteout import mountinfo
 from whiteout.differ import Rules
 from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, NotOverlay, ReadError, UsageError, read_error
+from whiteout.idmap import IdMap
 from whiteout.layerroots import hidden_by_mount, mount_points
 from whiteout.layers import Layer, Marks
 from whiteout.mountinfo import OverlayMount
@@ -23,7 +25,7 @@ from whiteout.mounts import Mount, MountPair, find_upperdir, mounts_from_json
 from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
 from whiteout.snapshot import Snapshot
 from whiteout.sources import registry
-from whiteout.sources.model import LayerStack
+from whiteout.sources.model import LayerStack, StackLayer
 from whiteout.sources.mounts import record_of_mount
 from whiteout.sources.root import HOST, Root
 from whiteout.verdicts import Method
@@ -130,21 +132,30 @@ def open_pair(
     differ: DifferChoice | str = DifferChoice.AUTO,
     rules: Rules | str = Rules.CURRENT,
     label: str | None = None,
+    idmap: IdMap | Sequence[IdMap | None] | None = None,
 ) -> Snapshot:
     """The snapshot of an upper directory over lower directories, topmost first.
 
     With *userxattr* the marks are those in ``user.overlay.*`` alone; without, either namespace
-    counts. A single lower directory is read as it is, as containerd would bind-mount it.
+    counts. A single lower directory is read as it is, as containerd would bind-mount it. *idmap*
+    maps owners on disk to the container's: one for all directories, or one for each, the upper
+    directory first.
 
     Raises:
+        UsageError: *idmap* has not one for each directory.
         ReadError: one of them is no directory that can be read.
     """
-    for path in (upperdir, *lowerdirs):
-        _check_directory(path)
-    marks = Marks.USER if userxattr else Marks.BOTH
-    return _stacked(
-        upperdir, tuple(lowerdirs), (), marks, DifferChoice(differ), Rules(rules), label
+    paths = (upperdir, *lowerdirs)
+    each = (idmap,) * len(paths) if idmap is None or isinstance(idmap, IdMap) else tuple(idmap)
+    if len(each) != len(paths):
+        raise UsageError(f"there are {len(paths):,} directories, and id maps for {len(each):,}")
+    layers = zip(paths, each, strict=True)
+    stack = LayerStack(
+        label=os.fsdecode(upperdir) if label is None else label,
+        layers=tuple(StackLayer(path, idmap=each) for path, each in layers),
+        marks=Marks.USER if userxattr else Marks.BOTH,
     )
+    return open_stack(stack, differ=differ, rules=rules)
 
 
 def open_mount(
@@ -160,18 +171,7 @@ def open_mount(
     Raises:
         MountError: the layers of the mount could not be found; the message is the problem.
     """
-    if mount.problem is not None:
-        raise MountError(f"cannot open {display_path(mount.mount_point)}: {mount.problem}")
-    marks = Marks.USER if mount.options.userxattr else Marks.TRUSTED
-    return _stacked(
-        mount.layers[0],
-        mount.layers[1:],
-        mount.data_layers,
-        marks,
-        DifferChoice(differ),
-        Rules(rules),
-        display_path(mount.mount_point),
-    )
+    return open_stack(record_of_mount(mount).stack(), differ=differ, rules=rules)
 
 
 def open_stack(
@@ -196,14 +196,21 @@ def open_stack(
     for each in stack.layers[layer:]:
         _check_directory(each.path)
     which = f" · layer {layer + 1:,} of {count:,}" if layer else ""
-    return _stacked(
-        stack.layers[layer].path,
-        tuple(below.path for below in stack.layers[layer + 1 :]),
-        stack.data_layers,
-        stack.marks,
-        DifferChoice(differ),
-        Rules(rules),
-        display_text(stack.label) + which,
+    upper, below = stack.layers[layer], stack.layers[layer + 1 :]
+    method = Method.WALKING if DifferChoice(differ) is DifferChoice.WALKING else Method.OVERLAY
+    base_marks = stack.marks if len(below) > 1 else Marks.PLAIN
+    upper_marks = Marks.BOTH if method is Method.OVERLAY else stack.marks
+    lower = tuple(Layer(each.path, stack.marks, each.idmap) for each in below)
+    return Snapshot(
+        label=display_text(stack.label) + which,
+        base=tuple(replace(each, marks=base_marks) for each in lower),
+        merged=(Layer(upper.path, upper_marks, upper.idmap), *lower),
+        data_layers=tuple(Layer(path, Marks.PLAIN) for path in stack.data_layers),
+        method=method,
+        rules=Rules(rules),
+        upperdir=upper.path,
+        lowerdirs=tuple(each.path for each in below),
+        doubts=_doubts(lower) + _hidden(each.path for each in (upper, *below)),
     )
 
 
@@ -216,9 +223,14 @@ def open_target(
     userxattr: bool = False,
     differ: DifferChoice | str = DifferChoice.AUTO,
     rules: Rules | str = Rules.CURRENT,
+    idmap: IdMap | None = None,
+    map_lower: bool = True,
 ) -> Snapshot:
     """The snapshot that a person names: a target of :func:`stack_of_target`, of which *layer* is
     opened, or an upper directory with *lowerdirs*.
+
+    *idmap* maps the owners on disk in place of what the target itself says, in the topmost layer
+    and, with *map_lower*, in the layers below it.
 
     Raises:
         UsageError: *target* is neither.
@@ -228,8 +240,17 @@ def open_target(
     if lowerdirs:
         if layer:
             raise UsageError("--lower names all that is below; leave out --layer")
-        return open_pair(target, lowerdirs, userxattr=userxattr, differ=differ, rules=rules)
+        maps = (idmap, *(idmap if map_lower else None for _ in lowerdirs))
+        return open_pair(
+            target, lowerdirs, userxattr=userxattr, differ=differ, rules=rules, idmap=maps
+        )
     stack = stack_of_target(target, root)
+    if idmap is not None:
+        top, *below = stack.layers
+        top = replace(top, idmap=idmap)
+        if map_lower:
+            below = [replace(each, idmap=idmap) for each in below]
+        stack = replace(stack, layers=(top, *below))
     return open_stack(stack, layer, differ=differ, rules=rules)
 
 
@@ -258,32 +279,6 @@ def stack_of_target(target: bytes, root: Root = HOST) -> LayerStack:
             " what is below it with --lower"
         )
     return record_of_mount(mount).stack()
-
-
-def _stacked(
-    upperdir: bytes,
-    lowerdirs: tuple[bytes, ...],
-    data_lowerdirs: tuple[bytes, ...],
-    marks: Marks,
-    differ: DifferChoice,
-    rules: Rules,
-    label: str | None,
-) -> Snapshot:
-    method = Method.WALKING if differ is DifferChoice.WALKING else Method.OVERLAY
-    base_marks = marks if len(lowerdirs) > 1 else Marks.PLAIN
-    upper_marks = Marks.BOTH if method is Method.OVERLAY else marks
-    below = tuple(Layer(path, marks) for path in lowerdirs)
-    return Snapshot(
-        label=label or display_path(upperdir),
-        base=tuple(Layer(path, base_marks) for path in lowerdirs),
-        merged=(Layer(upperdir, upper_marks), *below),
-        data_layers=tuple(Layer(path, Marks.PLAIN) for path in data_lowerdirs),
-        method=method,
-        rules=rules,
-        upperdir=upperdir,
-        lowerdirs=lowerdirs,
-        doubts=_doubts(below) + _hidden((upperdir, *lowerdirs)),
-    )
 
 
 def _check_directory(path: bytes) -> None:

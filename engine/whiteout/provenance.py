@@ -79,7 +79,7 @@ class _Search:
         """What *layer* holds; layers must be asked from the top down."""
         ended_by, unread = self._ended_by, self._unread
         try:
-            status, mark = self._look(pool.root(layer.path), number, layer.marks)
+            status, mark = self._look(pool.root(layer), number, layer.marks)
         except (OSError, ReadError) as error:
             self._unread = number if unread is None else unread
             reason = reason_of(error) if isinstance(error, OSError) else str(error)

@@ -165,7 +165,7 @@ def _plain_fields(side: Metadata | None) -> dict[str, str]:
     fields = {
         "type": "whiteout" if is_whiteout_device(entry.stat) else type_text(entry),
         "mode": mode_text(entry),
-        "owner": f"{entry.stat.st_uid}:{entry.stat.st_gid}",
+        "owner": _owner(side),
         "mtime": time_text(entry.mtime_ns),
     }
     if entry.type is EntryType.FILE:
@@ -175,6 +175,13 @@ def _plain_fields(side: Metadata | None) -> dict[str, str]:
     if side.link_target is not None:
         fields["target"] = display_name(side.link_target)
     return fields
+
+
+def _owner(side: Metadata) -> str:
+    owner = f"{side.entry.stat.st_uid}:{side.entry.stat.st_gid}"
+    if side.host_owner is None:
+        return owner
+    return f"{owner} (host {side.host_owner[0]}:{side.host_owner[1]})"
 
 
 def _attributes(side: Metadata | None) -> dict[str, str]:

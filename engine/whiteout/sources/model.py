@@ -9,6 +9,7 @@ from typing import Protocol
 
 from whiteout.display import display_text
 from whiteout.errors import MountError
+from whiteout.idmap import IdMap
 from whiteout.layers import Marks
 from whiteout.sources.root import Root
 
@@ -34,28 +35,12 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class IdRange:
-    """*count* ids from *inside* on, as a container sees them, are those from *outside* on here."""
-
-    inside: int
-    outside: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class IdMap:
-    """How owners on disk (outside) are owners of the container (inside)."""
-
-    uids: tuple[IdRange, ...] = ()
-    gids: tuple[IdRange, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class StackLayer:
     """One layer of a stack: a directory on this host.
 
     ``name`` is the owner's name for it, as it stands (not yet printable). ``size`` is in bytes and
-    ``created`` in seconds since the epoch; both None where nobody recorded them.
+    ``created`` in seconds since the epoch; both None where nobody recorded them. ``idmap`` maps the
+    owners on disk to the container's; None where they are the container's.
     """
 
     path: bytes
