@@ -15,6 +15,16 @@ TARGET is the mount point of an overlay, an upper directory whose lower director
 mounts of a pair of snapshots as JSON instead, {"lower": [...], "upper": [...]}, each as containerd
 gives them; - is standard input."""
 
+_SINK = """\
+--to SINK writes a whole image to one of
+
+  oci:DIR[:TAG]                     an OCI image layout, made if missing
+  docker-archive:FILE[:NAME[:TAG]]  a tar for docker load, podman load and ctr images import
+
+It has the one layer; with --whole also those below it, each exported; with --base those of another
+image, taken as they are. Its times are 1970, or SOURCE_DATE_EPOCH, so that the same snapshot gives
+the same image."""
+
 _EXIT = "Exit status: 0 done, 1 failed, 2 wrong usage."
 
 _COMMANDS = """\
@@ -189,8 +199,8 @@ def _export(_: str) -> _Parser:
     parser = _parser(
         "export",
         "Write the layer into an OCI image layout, or just its blob with -o, and print its\n"
-        "digests.",
-        _TARGET,
+        "digests. --to writes an image to another place.",
+        f"{_TARGET}\n\n{_SINK}",
     )
     _add_snapshot(parser)
     form = parser.add_mutually_exclusive_group()
@@ -201,10 +211,29 @@ def _export(_: str) -> _Parser:
     parser.add_argument("--ref", help="the name under which the store locks the export")
     parser.add_argument("--tag", help="the image of this layer in the store (default: latest)")
     parser.add_argument("-o", "--output", metavar="FILE", help="write just the blob; - is stdout")
+    _add_sink(parser)
     parser.add_argument(
         "--json", action="store_true", help="print the result as JSON; on stderr with -o -"
     )
     return parser
+
+
+def _add_sink(parser: _Parser) -> None:
+    group = parser.add_argument_group("images")
+    group.add_argument("--to", metavar="SINK", help="write an image there; see below")
+    group.add_argument("--whole", action="store_true", help="export the layers below, too")
+    group.add_argument("--base", metavar="IMAGE", help="put the layer on top of oci:DIR[:TAG]")
+    group.add_argument("--platform", metavar="OS/ARCH", help="of the image; of the base to take")
+    group.add_argument("--created", metavar="TIME", help="of the image: RFC 3339, seconds, or now")
+    group.add_argument("--author", help="of the image")
+    group.add_argument("--comment", help="on the new layers, in the history")
+    group.add_argument(
+        "--annotation",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the image's manifest; again for each",
+    )
 
 
 def _verify(_: str) -> _Parser:

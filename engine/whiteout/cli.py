@@ -24,6 +24,8 @@ from whiteout.errors import UsageError, WhiteoutError, read_error, reason_of
 
 if TYPE_CHECKING:
     from whiteout.export import ExportResult, Progress
+    from whiteout.sinks.model import Step
+    from whiteout.sinks.run import SinkResult
     from whiteout.snapshot import Snapshot
     from whiteout.sources.root import Root
     from whiteout.verdicts import Verdict
@@ -254,6 +256,11 @@ def _export(options: Namespace) -> int:
         else media_type_of(options.compression or "gzip")
     )
     check_level(media_type, options.level)
+    if options.to is not None:
+        return _export_image(options, media_type)
+    for name in ("whole", "base", "platform", "created", "author", "comment", "annotation"):
+        if getattr(options, name):
+            raise UsageError(f"--{name} is of images; say where the image shall go with --to")
     to_store = {"--store": options.store, "--ref": options.ref, "--tag": options.tag}
     if options.output is not None:
         for name, value in to_store.items():
@@ -286,6 +293,69 @@ def _export(options: Namespace) -> int:
     elif options.json or sys.stderr.isatty():
         print(report, file=sys.stderr)
     return 0
+
+
+def _export_image(options: Namespace, media_type: str) -> int:
+    from whiteout.imagebuild import ImageOptions, parse_created, source_date_epoch
+    from whiteout.platforms import parse_platform
+    from whiteout.report import json_line, sink_object
+    from whiteout.sinks.run import export_to, whole_stack
+    from whiteout.sinks.spelling import open_image, parse_sink
+
+    for name in ("output", "store", "ref", "tag"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"--to says where the image goes; leave out --{name}")
+    if options.whole and options.base:
+        raise UsageError("--whole and --base both say what is below the layer; leave out one")
+    annotations = {}
+    for text in options.annotation:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{display_text(text)} is not an annotation; give KEY=VALUE")
+        annotations[key] = value
+    sink = parse_sink(options.to)
+    platform = parse_platform(options.platform) if options.platform else None
+    created = parse_created(options.created) if options.created else source_date_epoch()
+    image_options = ImageOptions(
+        created=created,
+        author=options.author or "",
+        comment=options.comment or "",
+        platform=platform,
+        annotations=annotations,
+    )
+    snapshot = _snapshot(options)
+    snapshots = whole_stack(snapshot) if options.whole else (snapshot,)
+    signal.signal(signal.SIGTERM, _interrupt)
+    base = open_image(options.base, platform) if options.base else None
+    with _ProgressLine() as line:
+        result = export_to(
+            sink,
+            snapshots,
+            base=base,
+            media_type=media_type,
+            level=options.level,
+            options=image_options,
+            progress=line.show_step if line is not None else None,
+        )
+    print(json_line(sink_object(result)) if options.json else _image_text(result))
+    return 0
+
+
+def _image_text(result: SinkResult) -> str:
+    lines = [
+        ("image", result.reference),
+        ("manifest", result.manifest.digest),
+        ("config", result.config.digest),
+    ]
+    new = len(result.layers) - len(result.exported)
+    for number, layer in enumerate(result.layers):
+        origin = "" if number >= new else ", of the base"
+        there = ", was there" if layer.descriptor.digest in result.reused else ""
+        size = f"{layer.descriptor.size:,} bytes"
+        lines.append((f"layer {number + 1}", f"{layer.descriptor.digest} ({size}{origin}{there})"))
+        lines.append(("  diffID", layer.diff_id))
+    lines.append(("time", f"{result.seconds:.2f} s"))
+    return "\n".join(f"{name:<11} {value}" for name, value in lines)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
@@ -321,24 +391,46 @@ class _ProgressLine:
         self._started = time.monotonic()
         self._wanted = sys.stderr.isatty()
 
-    def __enter__(self) -> Callable[[Progress], None] | None:
-        return self._show if self._wanted else None
+    def __enter__(self) -> _ProgressLine | None:
+        return self if self._wanted else None
 
     def __exit__(self, *_: object) -> None:
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
-    def _show(self, progress: Progress) -> None:
+    def __call__(self, progress: Progress) -> None:
+        """Show how far the export of a layer is."""
+        if self._is_time():
+            self._show(self._text(progress))
+
+    def show_step(self, step: Step) -> None:
+        """Show how far the export of an image is."""
+        if not self._is_time():
+            return
+        text = f"{step.action.value} {step.item}"
+        if step.layer is not None:
+            text += f": {self._text(step.layer)}"
+        elif step.total is not None:
+            text += f": {step.done / 1e6:,.1f} of {step.total / 1e6:,.1f} MB"
+        self._show(text)
+
+    def _is_time(self) -> bool:
         now = time.monotonic()
         if now < self._next:
-            return
+            return False
         self._next = now + self._INTERVAL
-        self._shown = True
+        return True
+
+    def _text(self, progress: Progress) -> str:
+        now = time.monotonic()
         rate = progress.uncompressed / max(now - self._started, 0.001) / 1e6
-        text = (
+        return (
             f"{progress.entries:,} entries, {progress.uncompressed / 1e6:,.1f} MB of tar,"
             f" {progress.written / 1e6:,.1f} MB written, {rate:,.1f} MB/s"
         )
+
+    def _show(self, text: str) -> None:
+        self._shown = True
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 

@@ -141,6 +141,13 @@ class ContentStore:
         """Bytes of the blob when it was committed, None when it came by other ways."""
         return self._labels.read(digest).size
 
+    def has(self, digest: str, size: int) -> bool:
+        """Whether the blob *digest* is there with *size* bytes; raises as :meth:`info`."""
+        try:
+            return self._size(digest) == size
+        except NotFound:
+            return False
+
     def labels(self, digest: str) -> dict[str, str]:
         """The labels of the blob *digest*; raises as :meth:`info`."""
         return dict(self.info(digest).labels)

@@ -7,13 +7,10 @@ be taken for a layer.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from whiteout.cancel import NEVER, CancelToken
@@ -23,13 +20,14 @@ from whiteout.differ import Finding, Rules
 from whiteout.digests import ALGORITHM
 from whiteout.display import display_path
 from whiteout.durable import write_all
-from whiteout.errors import RefusedError, StoreError, reason_of
+from whiteout.errors import RefusedError
 from whiteout.labels import UNCOMPRESSED
 from whiteout.layerentries import layer_entries
 from whiteout.layers import Marks
 from whiteout.marks import is_whiteout
 from whiteout.mediatypes import TAR, check_level
 from whiteout.ocilayout import LayerRef, check_tag, tag_image
+from whiteout.outfile import file_target, write_error
 from whiteout.pipeline import Stage
 from whiteout.privileges import TRUSTED_HIDDEN
 from whiteout.snapshot import Snapshot
@@ -175,7 +173,7 @@ def export_to_file(
     started = time.monotonic()
     digest = hashlib.sha256()
     size = 0
-    with _file_target(target) as descriptor:
+    with file_target(target) as descriptor:
 
         def write(data: bytes | bytearray | memoryview) -> None:
             nonlocal size
@@ -184,7 +182,7 @@ def export_to_file(
             try:
                 write_all(descriptor, data)
             except OSError as error:
-                raise _write_error(target, error) from error
+                raise write_error(target, error) from error
 
         stream = _LayerStream(media_type, level, write, progress, cancel)
         stream.run(snapshot)
@@ -289,71 +287,3 @@ def _check_original(finding: Finding) -> None:
     raise RefusedError(
         f"{display_path(verdict.path)} {what} the original rules would lose; use the current rules"
     )
-
-
-@contextmanager
-def _file_target(target: bytes | int) -> Iterator[int]:
-    """A descriptor to write to; a file gets its name only when the block ends well."""
-    if isinstance(target, int):
-        yield target
-        return
-    try:
-        special = not stat.S_ISREG(os.stat(target).st_mode)
-    except OSError:
-        special = False
-    if special:  # such as /dev/null or a named pipe
-        try:
-            descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise _write_error(target, error) from error
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-        return
-    with _unnamed_file(os.path.realpath(target)) as descriptor:
-        yield descriptor
-
-
-@contextmanager
-def _unnamed_file(target: bytes) -> Iterator[int]:
-    """A file without a name, put in place of *target* when the block ends well."""
-    directory, name = os.path.split(target)
-    partial = b".%s.%d.partial" % (name[:200], os.getpid())
-    try:
-        parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _write_error(target, error) from error
-    named = False
-    descriptor = -1
-    try:
-        try:
-            descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
-                raise
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-            descriptor = os.open(partial, flags, 0o666, dir_fd=parent)
-            named = True
-        yield descriptor
-        os.fsync(descriptor)
-        if not named:
-            os.link(b"/proc/self/fd/%d" % descriptor, partial, dst_dir_fd=parent)
-            named = True
-        os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
-        named = False
-        os.fsync(parent)
-    except OSError as error:
-        raise _write_error(target, error) from error
-    finally:
-        if named:
-            with suppress(OSError):
-                os.unlink(partial, dir_fd=parent)
-        for opened in (descriptor, parent):
-            if opened >= 0:
-                os.close(opened)
-
-
-def _write_error(target: bytes | int, error: OSError) -> StoreError:
-    where = "standard output" if isinstance(target, int) else display_path(target)
-    return StoreError(f"cannot write {where}: {reason_of(error)}; give another file with -o")

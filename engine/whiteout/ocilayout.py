@@ -6,44 +6,24 @@ same bytes.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from whiteout.contentstore import ContentStore, Descriptor
 from whiteout.digests import check_digest
 from whiteout.display import display_text
 from whiteout.errors import DigestMismatch, NotFound, StoreError, UsageError
-from whiteout.layoutfiles import compact_json, put_manifest, read_index, tag_of
+from whiteout.imagebuild import CREATED_BY, BuiltImage, ImageOptions, build_image
+from whiteout.images import LayerRef as LayerRef
+from whiteout.layoutfiles import put_manifest, read_index, tag_of
 from whiteout.mediatypes import check_media_type
+from whiteout.platforms import Platform
 
-CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-_EPOCH = "1970-01-01T00:00:00Z"
-_CREATED_BY = "whiteout export"
 _MAX_TAG = 255
 #: The grammar of ``org.opencontainers.image.ref.name`` (OCI image spec, ``annotations.md``).
 _COMPONENT = r"[A-Za-z0-9]+(?:(?:--|[-._:@+])[A-Za-z0-9]+)*"
 _TAG = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]+")
-#: Names of machines as Go, and so OCI, writes them.
-_ARCHITECTURES = {
-    "x86_64": "amd64",
-    "i686": "386",
-    "aarch64": "arm64",
-    "armv7l": "arm",
-    "armv6l": "arm",
-    "loongarch64": "loong64",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LayerRef:
-    """A layer of an image: its blob, and the digest of its uncompressed tar."""
-
-    descriptor: Descriptor
-    diff_id: str
 
 
 def check_tag(tag: str) -> str:
@@ -79,30 +59,28 @@ def tag_image(
         StoreError: *store* cannot be written.
     """
     check_tag(tag)
-    created_by = [_CREATED_BY] * len(layers) if history is None else list(history)
+    created_by = [CREATED_BY] * len(layers) if history is None else list(history)
     if not layers:
         raise UsageError("an image needs at least one layer")
     if len(created_by) != len(layers):
         raise UsageError(f"{len(layers)} layers need as many lines of history")
     for layer in layers:
         _check_layer(store, layer)
-    config = {
-        "created": _EPOCH,
-        "architecture": architecture or _machine(),
-        "os": "linux",
-        "config": {},
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
-        "history": [{"created": _EPOCH, "created_by": line} for line in created_by],
-    }
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": _add(store, CONFIG_TYPE, config).as_dict(),
-        "layers": [layer.descriptor.as_dict() for layer in layers],
-    }
-    descriptor = _add(store, MANIFEST_TYPE, manifest)
-    put_manifest(store.path, descriptor.as_dict(), tag)
-    return descriptor
+    system = None if architecture is None else Platform("linux", architecture)
+    built = build_image(layers, ImageOptions(platform=system), created_by=created_by)
+    add_image(store, built, tag)
+    return built.descriptor
+
+
+def add_image(store: ContentStore, image: BuiltImage, tag: str) -> None:
+    """Add config and manifest of *image* to *store*, whose blobs of layers are there, and tag it.
+
+    Raises:
+        StoreError: *store* cannot be written.
+    """
+    store.add(image.config)
+    store.add(image.manifest)
+    put_manifest(store.path, image.descriptor.as_dict(), tag)
 
 
 def tags(store: ContentStore) -> Mapping[str, Descriptor]:
@@ -157,13 +135,3 @@ def _check_layer(store: ContentStore, layer: LayerRef) -> None:
             f"the blob {layer.descriptor.digest} has {size} bytes, "
             f"not {layer.descriptor.size}; export the layer again"
         )
-
-
-def _add(store: ContentStore, media_type: str, value: object) -> Descriptor:
-    info = store.add(compact_json(value))
-    return Descriptor(media_type, info.digest, info.size)
-
-
-def _machine() -> str:
-    machine = os.uname().machine
-    return _ARCHITECTURES.get(machine, machine)

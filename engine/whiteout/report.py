@@ -10,6 +10,7 @@ from whiteout.steps import effect_of, steps_of
 if TYPE_CHECKING:
     from whiteout.comparison import Fact
     from whiteout.export import ExportResult
+    from whiteout.sinks.run import SinkResult
     from whiteout.verdicts import Verdict
     from whiteout.verify import Verification
 
@@ -93,6 +94,27 @@ def export_object(result: ExportResult) -> dict[str, object]:
         "tag": result.tag,
         "entries": result.entries,
         "uncompressedSize": result.uncompressed_size,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def sink_object(result: SinkResult) -> dict[str, object]:
+    """The result of an export to a sink; ``exported`` counts the layers that are new."""
+    below = len(result.layers) - len(result.exported)
+    return {
+        "sink": result.sink,
+        "reference": result.reference,
+        "manifest": result.manifest.as_dict(),
+        "config": result.config.as_dict(),
+        "layers": [
+            {
+                **layer.descriptor.as_dict(),
+                "diffID": layer.diff_id,
+                "exported": number >= below,
+                "reused": layer.descriptor.digest in result.reused,
+            }
+            for number, layer in enumerate(result.layers)
+        ],
         "seconds": round(result.seconds, 3),
     }
 

@@ -1,0 +1,56 @@
+"""Sinks and images as they are written on the command line, in skopeo's words."""
+
+from __future__ import annotations
+
+from whiteout.display import display_text
+from whiteout.errors import UsageError
+from whiteout.images import Image
+from whiteout.ocilayout import check_tag
+from whiteout.platforms import Platform
+from whiteout.sinks.model import Sink
+
+#: How each sink is written, and what it is; for help and for people.
+SPELLINGS = {
+    "oci:DIR[:TAG]": "an OCI image layout",
+    "docker-archive:FILE[:NAME[:TAG]]": "a tar for docker load",
+}
+
+
+def parse_sink(text: str) -> Sink:
+    """The sink that *text* writes.
+
+    Raises:
+        UsageError: it begins with no known transport, or is malformed.
+    """
+    transport, _, rest = text.partition(":")
+    if rest:
+        if transport == "oci":
+            from whiteout.sinks.layout import OciLayout
+
+            path, colon, tag = rest.partition(":")
+            return OciLayout(path, check_tag(tag)) if colon else OciLayout(path)
+        if transport == "docker-archive":
+            from whiteout.sinks.dockerarchive import DockerArchive
+
+            path, _, name = rest.partition(":")
+            return DockerArchive(path, name)
+    raise UsageError(
+        f"{display_text(text)} is no place for images; give one of {', '.join(SPELLINGS)}"
+    )
+
+
+def open_image(text: str, platform: Platform | None = None) -> Image:
+    """The image that *text* writes, for *platform* or this machine.
+
+    Raises:
+        UsageError: it begins with no known transport, or is malformed.
+        NotFound: there is no such image.
+        StoreError: it cannot be read.
+    """
+    transport, _, rest = text.partition(":")
+    if transport == "oci" and rest:
+        from whiteout.images import image_of_layout
+
+        path, _, tag = rest.partition(":")
+        return image_of_layout(path, tag or None, platform)
+    raise UsageError(f"{display_text(text)} is no image; give oci:DIR[:TAG]")
