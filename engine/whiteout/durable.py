@@ -44,14 +44,20 @@ def store_error(action: str, path: str, error: OSError) -> StoreError:
 def open_directory(path: str, parent: int | None = None, *, create: bool = False) -> Iterator[int]:
     """A descriptor of the directory *path*, which below a *parent* must be no symbolic link."""
     if create:
-        with suppress(FileExistsError):
-            os.mkdir(path, 0o755, dir_fd=parent)
+        _make_directory(path, parent)
     flags = os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if parent is not None else 0)
     descriptor = os.open(path, flags, dir_fd=parent)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _make_directory(path: str, parent: int | None) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o755, dir_fd=parent)
+        if parent is not None:
+            os.fsync(parent)
 
 
 @contextmanager
@@ -111,15 +117,19 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def replace_file(name: str, directory: int, content: bytes) -> None:
-    """Put *content* under *name*: after a crash the file is the old one or the new one, whole."""
+def replace_file(name: str, directory: int, content: bytes, *, durable: bool = True) -> None:
+    """Put *content* under *name*: whoever looks finds the old file or the new one, whole.
+
+    Also after a crash of the machine, when it is *durable*.
+    """
     temporary = f".{name}.{os.urandom(6).hex()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     descriptor = os.open(temporary, flags, 0o644, dir_fd=directory)
     try:
         try:
             write_all(descriptor, content)
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
@@ -127,4 +137,13 @@ def replace_file(name: str, directory: int, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(temporary, dir_fd=directory)
         raise
-    os.fsync(directory)
+    if durable:
+        os.fsync(directory)
+
+
+def sweep_replacements(name: str, directory: int) -> None:
+    """Remove what :func:`replace_file` left of *name* when it was killed; nobody may be at work."""
+    for file in os.listdir(directory):
+        if file.startswith(f".{name}.") and file.endswith(".tmp"):
+            with suppress(OSError):
+                os.unlink(file, dir_fd=directory)

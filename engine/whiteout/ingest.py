@@ -81,32 +81,36 @@ class Ingest:
         try:
             with open_directory(store) as root, open_directory(_DIRECTORY, root, create=True) as d:
                 parent = os.dup(d)
+            ingest: Ingest | None = None
             try:
                 with locked(parent):
                     _sweep(parent)
                     ingest = cls(parent, name, _lock(parent, name, ref))
-            except BaseException:
-                os.close(parent)
-                raise
-            try:
                 ingest._start(ref)
             except BaseException:
-                ingest.release()
+                if ingest is None:
+                    os.close(parent)
+                else:
+                    ingest.release()
                 raise
         except OSError as error:
             raise store_error(f"start the ingest {display_text(ref)} in", store, error) from None
         return ingest
 
     def _start(self, ref: str) -> None:
-        replace_file("ref", self._directory, os.fsencode(ref))
-        replace_file("startedat", self._directory, now().encode())
+        self._note("ref", os.fsencode(ref))
+        self._note("startedat", now().encode())
         self.touch()
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         self.data = os.open(_DATA, flags, 0o644, dir_fd=self._directory)
 
     def touch(self) -> None:
         """Note that the ingest was written to."""
-        replace_file("updatedat", self._directory, now().encode())
+        self._note("updatedat", now().encode())
+
+    def _note(self, name: str, content: bytes) -> None:
+        # not durable: an ingest that is there after a crash is swept, whatever it says
+        replace_file(name, self._directory, content, durable=False)
 
     def move_data(self, name: str, directory: int) -> None:
         """Rename the data file to *name* in *directory*, replacing what is there."""

@@ -13,7 +13,14 @@ from typing import Any
 
 from whiteout.digests import ALGORITHM
 from whiteout.display import display_path, display_text
-from whiteout.durable import locked, open_directory, read_small, replace_file, store_error
+from whiteout.durable import (
+    locked,
+    open_directory,
+    read_small,
+    replace_file,
+    store_error,
+    sweep_replacements,
+)
 from whiteout.errors import NotFound, StoreError
 
 _MARKER = "oci-layout"
@@ -123,6 +130,7 @@ def put_manifest(path: str, descriptor: Json, tag: str) -> None:
     entry = {**descriptor, "annotations": annotations}
     try:
         with open_directory(path) as root, locked(root):
+            sweep_replacements(_INDEX, root)
             index = _index(root, path)
             manifests = index["manifests"]
             places = [n for n, other in enumerate(manifests) if tag_of(other) == tag]
