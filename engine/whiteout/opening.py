@@ -211,6 +211,7 @@ def open_stack(
         upperdir=upper.path,
         lowerdirs=tuple(each.path for each in below),
         doubts=_doubts(lower) + _hidden(each.path for each in (upper, *below)),
+        check=stack.check,
     )
 
 

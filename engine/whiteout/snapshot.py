@@ -6,9 +6,9 @@ a snapshot may be kept and asked from several threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.differ import (
@@ -22,7 +22,7 @@ from whiteout.differ import (
     walk,
 )
 from whiteout.display import display_path
-from whiteout.errors import NotFound
+from whiteout.errors import NotFound, ReadError
 from whiteout.layers import Directories, Layer
 from whiteout.merged import MergedView
 from whiteout.metadata import Inspection, metadata_of
@@ -35,7 +35,8 @@ class Snapshot:
 
     ``base`` and ``merged`` are the two stacks, topmost layer first: everything below the snapshot,
     and everything with it. ``doubts`` are sentences on what the privileges of this process hide;
-    while there is one, no layer is exported.
+    while there is one, no layer is exported. ``check`` is called after each reading and raises when
+    the layers were taken away meanwhile.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Snapshot:
     doubts: tuple[str, ...] = ()
     fallback: str | None = None
     """Why the walking differ answers, when nobody asked for it."""
+    check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def differ(self) -> str:
@@ -61,7 +63,22 @@ class Snapshot:
 
         Raises:
             ReadError: a layer cannot be opened.
+            SnapshotChanged: its owner took a layer away while the block ran.
         """
+        try:
+            with self._opened(cancel) as root:
+                yield root
+        except ReadError:
+            self._still_there()
+            raise
+        self._still_there()
+
+    def _still_there(self) -> None:
+        if self.check is not None:
+            self.check()
+
+    @contextmanager
+    def _opened(self, cancel: CancelToken) -> Iterator[Standing]:
         with Directories() as pool:
             trees = Trees(
                 MergedView(self.base, pool, self.data_layers),

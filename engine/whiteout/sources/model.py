@@ -56,13 +56,16 @@ class LayerStack:
     """The layers of a snapshot, topmost first, and how they were mounted together.
 
     ``marks`` are what counts as overlayfs' marks in all of them. ``data_layers`` hold only the data
-    of files whose metadata lies above (``metacopy``).
+    of files whose metadata lies above (``metacopy``). ``check`` is called after something was read
+    of them, and raises :class:`~whiteout.errors.SnapshotChanged` where the owner took a layer away
+    meanwhile, so that what is half deleted never passes for what it was.
     """
 
     label: str
     layers: tuple[StackLayer, ...]
     data_layers: tuple[bytes, ...] = ()
     marks: Marks = Marks.TRUSTED
+    check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

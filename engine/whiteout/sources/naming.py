@@ -29,13 +29,13 @@ def choose(records: Iterable[Record], wanted: str, target: str) -> Record:
         [record for record in known if wanted in record.aliases],
         [record for record in known if _begins(record, wanted)],
     ):
-        distinct = list({record.target: record for record in matches}.values())
+        distinct: dict[tuple[str, str], Record] = {}
+        for record in matches:
+            distinct.setdefault((record.target, record.group), record)
         if len(distinct) == 1:
-            return distinct[0]
+            return next(iter(distinct.values()))
         if distinct:
-            raise UsageError(
-                f"{display_text(target)} may be {_targets(distinct)}; give one of them"
-            )
+            raise UsageError(_ambiguous(target, list(distinct.values())))
     unread = next((record.problem for record in every if record.kind is Kind.STORE), None)
     raise UsageError(f"there is no {display_text(target)}{_advice(known, wanted, unread)}")
 
@@ -47,6 +47,14 @@ def _begins(record: Record, wanted: str) -> bool:
     return any(
         name.removeprefix("sha256:").startswith(wanted) or name.startswith(wanted) for name in names
     )
+
+
+def _ambiguous(target: str, records: list[Record]) -> str:
+    targets = {record.target for record in records}
+    if len(targets) == len(records):
+        return f"{display_text(target)} may be {_targets(records)}; give one of them"
+    groups = " and in ".join(display_text(record.group) for record in records[:_SHOWN])
+    return f"{display_text(target)} is in {groups}; name one store with --root DIR"
 
 
 def _targets(records: list[Record]) -> str:

@@ -13,6 +13,7 @@ from whiteout.sources.root import Root
 #: The module of each source, by the schemes of its targets; a module is imported when it is used.
 _MODULES: dict[str, str] = {
     "mount": "mounts",
+    "containerd": "containerd",
 }
 
 

@@ -20,7 +20,10 @@ _MAX_SYMLINKS = 40
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A directory that stands for ``/``; paths given to its methods are paths inside of it."""
+    """A directory that stands for ``/``; paths given to its methods are paths inside of it.
+
+    ``path`` is absolute, and taken as it is: in ``/proc/PID/root`` it is more than a symlink.
+    """
 
     path: bytes = b"/"
 
@@ -39,7 +42,7 @@ class Root:
         """
         if self.is_host:
             return os.path.realpath(path)
-        base = os.path.realpath(self.path)
+        base = self.path
         done: list[bytes] = []
         todo = [part for part in reversed(path.split(b"/")) if part not in (b"", b".")]
         symlinks = 0
@@ -66,10 +69,9 @@ class Root:
 
     def inside(self, path: bytes) -> bytes:
         """The path inside the root of *path* on this host, for people to read."""
-        base = os.path.realpath(self.path)
-        if self.is_host or not (path + b"/").startswith(base.rstrip(b"/") + b"/"):
+        if self.is_host or not (path + b"/").startswith(self.path.rstrip(b"/") + b"/"):
             return path
-        return b"/" + path[len(base) :].lstrip(b"/")
+        return b"/" + path[len(self.path) :].lstrip(b"/")
 
     def places(self, path: bytes) -> Iterator[bytes]:
         """Where the absolute *path* may be, resolved: existing directories only.
