@@ -32,6 +32,8 @@ commands:
   list       print what can be opened on this host
   changes    print what the snapshot changed
   explain    print why one path is recorded or not
+  totals     print how much the snapshot added, modified and removed, and the largest of it
+  findings   print what deserves attention in the snapshot
   export     write the layer
   verify     check an exported layer again
   demo       build a small instructive snapshot and open it
@@ -195,6 +197,35 @@ def _explain(_: str) -> _Parser:
     return parser
 
 
+def _totals(_: str) -> _Parser:
+    parser = _parser(
+        "totals",
+        "Print the entries of each kind, the bytes of content added, modified and removed, and\n"
+        "the largest directories and files. Sizes are of regular files; a file with several\n"
+        "names counts once.",
+        _TARGET,
+    )
+    _add_snapshot(parser)
+    parser.add_argument(
+        "--largest", type=int, default=10, metavar="N", help="how many to list, at most 100 (10)"
+    )
+    parser.add_argument("--json", action="store_true", help="as one JSON object, with 100 largest")
+    return parser
+
+
+def _findings(_: str) -> _Parser:
+    parser = _parser(
+        "findings",
+        "Print what deserves attention: changes that the rules miss, what the layer will lose,\n"
+        "rights gained, useless copies and whiteouts, marks of overlayfs that others fail on.\n"
+        "At most 1,000 of each kind are listed; all are counted.",
+        _TARGET,
+    )
+    _add_snapshot(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    return parser
+
+
 def _export(_: str) -> _Parser:
     parser = _parser(
         "export",
@@ -260,6 +291,8 @@ _PARSERS = {
     "list": _list,
     "changes": _changes,
     "explain": _explain,
+    "totals": _totals,
+    "findings": _findings,
     "export": _export,
     "verify": _verify,
     "demo": _demo,

@@ -244,6 +244,38 @@ def _explain(options: Namespace) -> int:
     return 0
 
 
+def _totals(options: Namespace) -> int:
+    from whiteout.report import json_line, totals_object
+    from whiteout.survey import survey
+    from whiteout.surveywords import totals_lines
+
+    if not 0 <= options.largest <= 100:
+        raise UsageError(f"--largest takes a number from 0 to 100, not {options.largest}")
+    snapshot = _snapshot(options)
+    _tell_doubts(snapshot)
+    totals = survey(snapshot, files=0).totals
+    if options.json:
+        print(json_line(totals_object(totals)))
+    else:
+        print("\n".join(totals_lines(totals, options.largest)))
+    return 1 if totals.unreadable else 0
+
+
+def _findings(options: Namespace) -> int:
+    from whiteout.report import json_line, remark_object
+    from whiteout.survey import survey
+    from whiteout.surveywords import finding_lines
+
+    snapshot = _snapshot(options)
+    found = survey(snapshot, size=sys.maxsize)
+    if options.json:
+        for remark in found.remarks.kept:
+            print(json_line(remark_object(remark)))
+    else:
+        print("\n".join(finding_lines(found.remarks)) or "nothing that deserves attention")
+    return 1 if found.totals.unreadable else 0
+
+
 def _export(options: Namespace) -> int:
     from whiteout.contentstore import ContentStore
     from whiteout.export import DEFAULT_TAG, default_store_path, export_to_file, export_to_store
@@ -483,6 +515,8 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "list": _list,
     "changes": _changes,
     "explain": _explain,
+    "totals": _totals,
+    "findings": _findings,
     "export": _export,
     "verify": _verify,
 }

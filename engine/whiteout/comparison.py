@@ -126,7 +126,7 @@ def compare(base: Node, upper: Node, cancel: CancelToken) -> Comparison:
         return Comparison(old, new, same, "target", capabilities, targets)
     if not upper.is_file or new.st_size == 0:
         return Comparison(old, new, True, "nanoseconds", capabilities)
-    return Comparison(old, new, _same_content(base, upper, cancel), "content", capabilities)
+    return Comparison(old, new, same_content(base, upper, cancel), "content", capabilities)
 
 
 def compare_directories_only(base: Node, upper: Node) -> Comparison | None:
@@ -157,7 +157,13 @@ def _compare_metadata(base: Node, upper: Node) -> Comparison:
     return Comparison(old, new, True, "type", capabilities)
 
 
-def _same_content(base: Node, upper: Node, cancel: CancelToken) -> bool:
+def same_content(base: Node, upper: Node, cancel: CancelToken) -> bool:
+    """Whether the two regular files hold the same bytes.
+
+    Raises:
+        OSError: one of them cannot be read.
+        Cancelled: *cancel* was cancelled.
+    """
     with (
         open(base.open_file(), "rb", buffering=0) as old,
         open(upper.open_file(), "rb", buffering=0) as new,

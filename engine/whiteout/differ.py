@@ -444,8 +444,10 @@ def step_into(standing: Standing, finding: Finding) -> Standing | None:
         raise read_error("read", finding.verdict.path, error) from error
 
 
-def walk(root: Standing) -> Iterator[Finding]:
-    """The full stream, depth first in byte order, without what is implied by a removed directory.
+def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
+    """The full stream, depth first in byte order.
+
+    What is implied by a removed directory is among it only with *removed*.
 
     What cannot be read comes as a finding with :attr:`Reason.UNREADABLE`; a directory that cannot
     be listed gets one after its own.
@@ -469,7 +471,8 @@ def walk(root: Standing) -> Iterator[Finding]:
             continue
         yield finding
         verdict = finding.verdict
-        if verdict.upper is not None and verdict.upper.is_directory:
+        is_directory = verdict.upper is not None and verdict.upper.is_directory
+        if is_directory or (removed and verdict.replaces_directory):
             try:
                 below = step_into(standing, finding)
             except ReadError as error:

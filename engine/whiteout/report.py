@@ -10,7 +10,9 @@ from whiteout.steps import effect_of, steps_of
 if TYPE_CHECKING:
     from whiteout.comparison import Fact
     from whiteout.export import ExportResult
+    from whiteout.remarks import Remark
     from whiteout.sinks.run import SinkResult
+    from whiteout.totals import Totals
     from whiteout.verdicts import Verdict
     from whiteout.verify import Verification
 
@@ -130,4 +132,44 @@ def verification_object(found: Verification) -> dict[str, object]:
         "entries": found.entries,
         "label": found.label,
         "problems": list(found.problems),
+    }
+
+
+def totals_object(totals: Totals) -> dict[str, object]:
+    """The totals as JSON; sizes are in bytes."""
+    return {
+        "added": {"entries": totals.added.entries, "bytes": totals.added.size},
+        "modified": {
+            "entries": totals.modified.entries,
+            "bytes": totals.modified.size,
+            "bytesBefore": totals.before,
+        },
+        "deleted": {"entries": totals.deleted},
+        "removed": {
+            "entries": totals.removed.entries,
+            "bytes": totals.removed.size,
+            "complete": not totals.unlisted,
+        },
+        "unmodified": {"entries": totals.unmodified},
+        "skipped": {"entries": totals.skipped},
+        "unreadable": {"entries": totals.unreadable},
+        "directories": [
+            {"path": text(item.path), "bytes": item.size, "bytesRemoved": item.removed}
+            for item in totals.directories
+        ],
+        "files": [{"path": text(item.path), "bytes": item.size} for item in totals.files],
+    }
+
+
+def remark_object(remark: Remark) -> dict[str, object]:
+    """A remark as JSON."""
+    from whiteout.surveywords import REMARK_WORDS
+
+    return {
+        "finding": remark.kind.value,
+        "level": remark.kind.level.value,
+        "path": text(remark.path),
+        "detail": text(remark.detail),
+        "bytes": remark.size,
+        "meaning": REMARK_WORDS[remark.kind].meaning,
     }

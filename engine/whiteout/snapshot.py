@@ -151,11 +151,15 @@ class Snapshot:
             return Inspection(finding.verdict, metadata_of(finding.base), metadata_of(finding.node))
 
     @contextmanager
-    def findings(self, cancel: CancelToken = NEVER) -> Iterator[Iterator[Finding]]:
+    def findings(
+        self, cancel: CancelToken = NEVER, *, removed: bool = False
+    ) -> Iterator[Iterator[Finding]]:
         """The full stream with live nodes, for writing the layer; valid within the block.
+
+        With *removed* also what was below a removed directory.
 
         Raises:
             ReadError: a layer cannot be opened.
         """
         with self.reading(cancel) as root:
-            yield walk(root)
+            yield walk(root, removed=removed)
