@@ -287,8 +287,8 @@ class IngestWriter:
         """Make the bytes a blob of the store, safe against a crash, and unlock the ref.
 
         That the store has the blob already is success; it then only gets the label
-        ``containerd.io/uncompressed`` of *labels* where it has none. A file of that name with
-        another size is damaged and replaced.
+        ``containerd.io/uncompressed`` of *labels* where it has none. The bytes take the place of
+        the file that is there, which somebody may have damaged: only these are known to be right.
 
         Raises:
             DigestMismatch: the bytes are not *size* many or do not have the digest *expected*.
@@ -313,14 +313,13 @@ class IngestWriter:
                 open_blobs(root, create=True) as blobs,
                 self._store._labels.editing(digest) as record,
             ):
-                if _has_blob(encoded(digest), blobs, self._written):
-                    if UNCOMPRESSED in new_labels:
-                        record.labels.setdefault(UNCOMPRESSED, new_labels[UNCOMPRESSED])
-                else:
-                    os.fchmod(current.data, 0o444)
-                    current.move_data(encoded(digest), blobs)
-                    os.fsync(blobs)
+                if not _has_blob(encoded(digest), blobs, self._written):
                     record.labels = new_labels
+                elif UNCOMPRESSED in new_labels:
+                    record.labels.setdefault(UNCOMPRESSED, new_labels[UNCOMPRESSED])
+                os.fchmod(current.data, 0o444)
+                current.move_data(encoded(digest), blobs)
+                os.fsync(blobs)
                 record.size = self._written
         except OSError as error:
             self._failed = True
