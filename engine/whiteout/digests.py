@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 from whiteout.display import display_text
 from whiteout.errors import UsageError
@@ -33,3 +34,11 @@ def check_digest(digest: str) -> str:
 def encoded(digest: str) -> str:
     """The part of *digest* after the colon, which names its file in a store."""
     return check_digest(digest).partition(":")[2]
+
+
+def chain_ids(diff_ids: Iterable[str]) -> list[str]:
+    """The chain id of each layer, from the bottom up (OCI image spec, ``config.md``)."""
+    chain: list[str] = []
+    for diff_id in diff_ids:
+        chain.append(digest_of(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
+    return chain

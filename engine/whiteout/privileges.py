@@ -33,6 +33,17 @@ def can_read_trusted(process: str = "/proc/self") -> bool:
         return False
 
 
+def in_initial_user_namespace(process: str = "/proc/self") -> bool:
+    """Whether *process*, a directory of procfs, is in no user namespace but the first one.
+
+    False when it cannot be found out.
+    """
+    try:
+        return _in_initial_user_namespace(Path(process))
+    except (OSError, ValueError):
+        return False
+
+
 def _has_capability(status: str) -> bool:
     for line in status.splitlines():
         if line.startswith("CapEff:"):

@@ -14,6 +14,10 @@ from whiteout.sources.root import Root
 _MODULES: dict[str, str] = {
     "mount": "mounts",
     "containerd": "containerd",
+    "docker": "docker",
+    "podman": "podman",
+    "buildah": "podman",
+    "crio": "podman",
 }
 
 

@@ -1,0 +1,99 @@
+"""Docker: where its daemons keep their data, and what a target names in it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+from whiteout.errors import UsageError, WhiteoutError
+from whiteout.sources.dockerroot import DataRoot, is_data_root
+from whiteout.sources.documents import read_object, text
+from whiteout.sources.model import Record
+from whiteout.sources.places import (
+    Place,
+    choose_among,
+    named_place,
+    place_of,
+    split_target,
+)
+from whiteout.sources.root import Root
+from whiteout.sources.subids import remapped_map
+
+_DATA_ROOTS = (b"/var/lib/docker", b"/var/snap/docker/common/var-lib-docker")
+_CONFIGURATION = b"/etc/docker/daemon.json"
+_REMAPPED = re.compile(rb"([0-9]{1,10})\.([0-9]{1,10})")
+
+
+class DockerSource:
+    """The data roots of Docker daemons, with root or without."""
+
+    name = "docker"
+    schemes = ("docker",)
+
+    def discover(self, root: Root) -> Iterator[Record]:
+        """Containers, images and layers of every data root that is found."""
+        for place in data_roots(root):
+            yield from DataRoot(place).records()
+
+    def resolve(self, scheme: str, rest: str, root: Root) -> Record:
+        """The container, image or layer that is called *rest*, or whose id begins so."""
+        path, name = split_target(rest)
+        target = f"{scheme}:{rest}"
+        if path is None:
+            places = list(data_roots(root))
+        else:
+            places = list(_with_remapped(named_place(root, path, target)))
+        if not name:
+            raise UsageError(f"{scheme}: names nothing; give {scheme}:NAME, as in 'whiteout list'")
+        return choose_among([DataRoot(place).records() for place in places], name, target)
+
+
+def data_roots(root: Root) -> Iterator[Place]:
+    """Every data root below *root*, the system's first."""
+    seen = set()
+    for path, named in _candidates(root):
+        if path not in seen and is_data_root(path):
+            seen.add(path)
+            with suppress(OSError):
+                yield from _with_remapped(place_of(root, path, named=named))
+
+
+def _candidates(root: Root) -> Iterator[tuple[bytes, bool]]:
+    configured = _configured(root, _CONFIGURATION)
+    for place in (*configured, *_DATA_ROOTS):
+        for path in root.places(place):
+            yield path, False
+    for home in root.homes():
+        own = root.is_host and home == os.fsencode(os.path.expanduser("~"))
+        configured = _configured(root, home + b"/.config/docker/daemon.json")
+        for place in (*configured, home + b"/.local/share/docker"):
+            for path in root.places(place):
+                yield path, not own
+
+
+def _configured(root: Root, path: bytes) -> tuple[bytes, ...]:
+    """The data root that a daemon.json names, by its key of today or the old one."""
+    with suppress(OSError, WhiteoutError):
+        document = read_object(root.resolve(path))
+        place = os.fsencode(text(document, "data-root") or text(document, "graph"))
+        if place.startswith(b"/") and b"\0" not in place:
+            return (place,)
+    return ()
+
+
+def _with_remapped(place: Place) -> Iterator[Place]:
+    """The data root, and those in it of a daemon with ``userns-remap``, named ``UID.GID``."""
+    yield place
+    with suppress(OSError):
+        for name in sorted(os.listdir(place.path)):
+            match = _REMAPPED.fullmatch(name)
+            path = os.path.join(place.path, name)
+            if match and is_data_root(path):
+                with suppress(UsageError):
+                    idmap = remapped_map(place.root, int(match[1]), int(match[2]))
+                    yield Place(place.root, path, place.marks, idmap, named=True)
+
+
+SOURCE = DockerSource()

@@ -1,0 +1,474 @@
+"""One data root of Docker, read without a daemon.
+
+With the graph drivers ``overlay2`` and ``fuse-overlayfs`` (moby: ``daemon/graphdriver/overlay2``,
+``layer/filestore.go``, ``image/fs.go``) it holds:
+
+* ``image/DRIVER/repositories.json``: names and image ids;
+* ``image/DRIVER/imagedb/content/sha256/ID``: the configuration of an image, with its diffIDs;
+* ``image/DRIVER/layerdb/sha256/CHAINID/{cache-id,parent,size}``: the layers;
+* ``image/DRIVER/layerdb/mounts/CONTAINER/{mount-id,init-id,parent}``: the containers' own layers;
+* ``containers/CONTAINER/config.v2.json``: their names and states;
+* ``DRIVER/CACHEID/{diff,lower}``: the directories; ``lower`` is a list of ``l/LINK``, topmost
+  first, each a symlink to another ``CACHEID/diff``.
+
+A daemon with containerd's image store keeps only the containers here. Their layers are in
+containerd, in the namespace ``moby``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+from whiteout.digests import chain_ids
+from whiteout.display import display_path, display_text
+from whiteout.errors import MountError, ReadError, read_error, reason_of
+from whiteout.sources.documents import (
+    Document,
+    members,
+    read_line,
+    read_object,
+    seconds,
+    text,
+    texts,
+)
+from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+from whiteout.sources.places import Place
+
+DRIVERS = ("overlay2", "fuse-overlayfs")
+_CONTAINERD = ("overlayfs", "stargz", "nydus")
+"""Values of ``Driver`` that are snapshotters of containerd, not graph drivers."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_LATEST = ":latest"
+
+
+def is_data_root(path: bytes) -> bool:
+    """Whether the directory at *path* looks like a data root, or may not be looked into."""
+    try:
+        names = set(os.listdir(path))
+    except PermissionError:
+        return os.path.basename(path) == b"docker"
+    except OSError:
+        return False
+    return b"image" in names and bool(names & {b"containers", b"overlay2", b"fuse-overlayfs"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What the layer database says of an image layer, by its chain id."""
+
+    chain_id: str
+    cache_id: str
+    parent: str
+    size: int | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An image, and its chain ids from the bottom up."""
+
+    id: str
+    names: tuple[str, ...]
+    document: Document
+    chain: tuple[str, ...]
+    problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.names[0] if self.names else f"sha256:{self.id}"
+
+
+class DataRoot:
+    """The images, layers and containers of one data root, each part read when it is needed."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def records(self) -> Iterator[Record]:
+        """Containers first, then images, then their layers, then what belongs to nobody."""
+        try:
+            drivers = os.listdir(self._path("image"))
+        except OSError as error:
+            yield self._unreadable(f"cannot list {self._shown('image')}: {reason_of(error)}")
+            return
+        yield from self._containers()
+        for driver in DRIVERS:
+            if os.fsencode(driver) in drivers:
+                yield from _Graph(self._place, driver).records()
+        others = sorted(os.fsdecode(name) for name in drivers if os.fsdecode(name) not in DRIVERS)
+        for driver in others:
+            yield self._unreadable(
+                f"the storage driver {display_text(driver)} keeps no overlay layers, so there is"
+                " nothing to compare"
+            )
+
+    def _containers(self) -> Iterator[Record]:
+        graphs = {driver: _Graph(self._place, driver) for driver in DRIVERS}
+        try:
+            ids = sorted(os.listdir(self._path("containers")))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            yield self._unreadable(f"cannot list {self._shown('containers')}: {reason_of(error)}")
+            return
+        for name in ids:
+            identity = os.fsdecode(name)
+            path = self._path("containers", identity)
+            try:
+                document = read_object(os.path.join(path, b"config.v2.json"))
+            except FileNotFoundError:
+                if os.path.isdir(path) and os.listdir(path):
+                    yield self._damaged(identity, "its config.v2.json is missing")
+                continue  # removed meanwhile, or being made
+            except ReadError as error:
+                yield self._damaged(identity, str(error))
+                continue
+            yield self._container(identity, document, graphs)
+
+    def _container(self, identity: str, document: Document, graphs: dict[str, _Graph]) -> Record:
+        name = text(document, "Name").removeprefix("/") or identity
+        driver = text(document, "Driver")
+        graph = graphs.get(driver)
+        layers: int | None = None
+        problem: str | None = None
+        opener: Callable[[], LayerStack] | None = None
+        if graph is not None:
+            opener = partial(graph.container_stack, identity, name)
+            layers = graph.container_depth(identity)
+        elif driver in _CONTAINERD:
+            problem = (
+                "its layers are in containerd; give"
+                f" {display_text(f'containerd://moby/{identity}')}"
+            )
+        else:
+            problem = f"its storage driver {display_text(driver)} keeps no overlay layers"
+        image = text(document, "Config", "Image") or text(document, "Image")
+        return Record(
+            target=self._place.target("docker", name),
+            name=name,
+            engine="docker",
+            kind=Kind.CONTAINER,
+            group=self._place.group("Docker"),
+            parent=image or None,
+            layers=layers,
+            created=seconds(text(document, "Created")),
+            aliases=(identity,),
+            notes=(_state(document),),
+            problem=problem,
+            opener=opener,
+        )
+
+    def _damaged(self, identity: str, problem: str) -> Record:
+        return Record(
+            target=self._place.target("docker", identity),
+            name=identity,
+            engine="docker",
+            kind=Kind.CONTAINER,
+            group=self._place.group("Docker"),
+            problem=problem,
+        )
+
+    def _unreadable(self, problem: str) -> Record:
+        return Record(
+            target="",
+            name=self._place.words,
+            engine="docker",
+            kind=Kind.STORE,
+            group=self._place.group("Docker"),
+            problem=problem,
+        )
+
+    def _path(self, *parts: str) -> bytes:
+        return os.path.join(self._place.path, *map(os.fsencode, parts))
+
+    def _shown(self, *parts: str) -> str:
+        return display_path(self._path(*parts))
+
+
+def _state(document: Document) -> str:
+    state = document.get("State")
+    if not isinstance(state, dict):
+        return "state unknown"
+    for word in ("Paused", "Restarting", "Running", "Dead"):
+        if state.get(word) is True:
+            return word.lower()
+    started = seconds(text(document, "State", "StartedAt"))
+    return "created" if started is None else "exited"
+
+
+class _Graph:
+    """What one graph driver keeps."""
+
+    def __init__(self, place: Place, driver: str) -> None:
+        self._place = place
+        self._driver = driver
+        self._home = os.path.join(place.path, os.fsencode(driver))
+        self._image = os.path.join(place.path, b"image", os.fsencode(driver))
+
+    def records(self) -> Iterator[Record]:
+        """Images, layers, and directories that no image and no container has."""
+        images = self._images()
+        for image in images:
+            yield self._image_record(image)
+        yield from self._layer_records(images)
+        yield from self._strays()
+
+    # Images
+
+    def _images(self) -> list[_Image]:
+        names: dict[str, list[str]] = defaultdict(list)
+        for name, identity in self._repositories():
+            names[identity].append(name)
+        found = []
+        directory = os.path.join(self._image, b"imagedb/content/sha256")
+        for entry in _listing(directory):
+            identity = os.fsdecode(entry)
+            known = tuple(sorted(names.get(f"sha256:{identity}", ()), key=lambda n: ("@" in n, n)))
+            try:
+                document = read_object(os.path.join(directory, entry))
+            except FileNotFoundError:
+                continue
+            except ReadError as error:
+                found.append(_Image(identity, known, {}, (), str(error)))
+                continue
+            chain = tuple(chain_ids(texts(document, "rootfs", "diff_ids")))
+            found.append(_Image(identity, known, document, chain))
+        return sorted(found, key=lambda image: (not image.names, image.name))
+
+    def _repositories(self) -> Iterator[tuple[str, str]]:
+        try:
+            document = read_object(os.path.join(self._image, b"repositories.json"))
+        except (FileNotFoundError, ReadError):
+            return
+        for _, references in members(document, "Repositories"):
+            if isinstance(references, dict):
+                for name, identity in references.items():
+                    if isinstance(identity, str):
+                        yield name, identity
+
+    def _image_record(self, image: _Image) -> Record:
+        sizes = [self._layers[link].size for link in image.chain if link in self._layers]
+        known = [size for size in sizes if size is not None]
+        short = (name.removesuffix(_LATEST) for name in image.names if name.endswith(_LATEST))
+        problem = image.problem
+        if problem is None and not image.chain:
+            problem = "it has no layers"
+        return Record(
+            target=self._place.target("docker", image.name),
+            name=image.name,
+            engine="docker",
+            kind=Kind.IMAGE,
+            group=self._place.group("Docker"),
+            layers=len(image.chain) or None,
+            created=seconds(text(image.document, "created")),
+            size=sum(known) if len(known) == len(image.chain) else None,
+            aliases=(*image.names[1:], *short, f"sha256:{image.id}", image.id),
+            problem=problem,
+            opener=partial(self._stack, image.name, image.chain),
+        )
+
+    # Layers
+
+    @cached_property
+    def _layers(self) -> dict[str, _Layer]:
+        directory = os.path.join(self._image, b"layerdb/sha256")
+        found = {}
+        for entry in _listing(directory):
+            layer = self._layer(f"sha256:{os.fsdecode(entry)}", os.path.join(directory, entry))
+            if layer is not None:
+                found[layer.chain_id] = layer
+        return found
+
+    def _layer(self, chain_id: str, directory: bytes) -> _Layer | None:
+        try:
+            cache_id = read_line(os.path.join(directory, b"cache-id"))
+        except FileNotFoundError:
+            if not os.path.isdir(directory):
+                return None  # removed meanwhile
+            return _Layer(chain_id, "", "", None, "its cache-id is missing")
+        except OSError as error:
+            return _Layer(chain_id, "", "", None, f"its cache-id: {reason_of(error)}")
+        if not _ID.fullmatch(cache_id):
+            return _Layer(chain_id, "", "", None, "its cache-id is damaged")
+        parent = size = ""
+        try:
+            size = read_line(os.path.join(directory, b"size"))
+            parent = read_line(os.path.join(directory, b"parent"))
+        except OSError:
+            pass  # the lowest layer has no parent
+        number = int(size) if size.isascii() and size.isdigit() and len(size) < 20 else None
+        return _Layer(chain_id, cache_id, parent, number)
+
+    @cached_property
+    def _by_cache_id(self) -> dict[str, _Layer]:
+        return {layer.cache_id: layer for layer in self._layers.values() if layer.cache_id}
+
+    def _layer_records(self, images: list[_Image]) -> Iterator[Record]:
+        where: dict[str, tuple[str, ...]] = {}
+        for image in images:
+            for position, chain_id in enumerate(image.chain):
+                where.setdefault(chain_id, (f"layer {position + 1} of {image.name}",))
+        order = {chain_id: position for position, chain_id in enumerate(where)}
+        for layer in sorted(
+            self._layers.values(),
+            key=lambda each: (order.get(each.chain_id, 1 << 30), each.chain_id),
+        ):
+            chain = self._chain(layer.chain_id)
+            yield Record(
+                target=self._place.target("docker", layer.chain_id),
+                name=layer.chain_id,
+                engine="docker",
+                kind=Kind.IMAGE_LAYER,
+                group=self._place.group("Docker"),
+                parent=layer.parent or None,
+                layers=len(chain) or None,
+                size=layer.size,
+                aliases=tuple(filter(None, (layer.cache_id,))),
+                notes=where.get(layer.chain_id, ("of no image",)),
+                problem=layer.problem,
+                opener=partial(self._stack, layer.chain_id, chain),
+            )
+
+    def _chain(self, chain_id: str) -> tuple[str, ...]:
+        """The layer and those below it, from the bottom up, as the database links them."""
+        chain: list[str] = []
+        while chain_id in self._layers and chain_id not in chain:
+            chain.append(chain_id)
+            chain_id = self._layers[chain_id].parent
+        return tuple(reversed(chain))
+
+    # Containers
+
+    def container_depth(self, identity: str) -> int | None:
+        """How many layers the container has, its own among them; None when that is not known."""
+        try:
+            lower = read_line(os.path.join(self._home, self._mount_id(identity), b"lower"))
+        except OSError:
+            return None
+        return 1 + lower.count(":") + 1
+
+    def _mount_id(self, identity: str) -> bytes:
+        path = os.path.join(self._image, b"layerdb/mounts", os.fsencode(identity), b"mount-id")
+        mount_id = read_line(path)
+        if not _ID.fullmatch(mount_id):
+            raise FileNotFoundError(2, "no mount id", path)
+        return os.fsencode(mount_id)
+
+    def container_stack(self, identity: str, name: str) -> LayerStack:
+        """The layers of a container: its own, the init layer, those of the image.
+
+        Raises:
+            MountError: one of them is not there.
+        """
+        try:
+            mount_id = self._mount_id(identity)
+        except OSError as error:
+            raise MountError(
+                f"cannot open the container {display_text(name)}: its mount-id in "
+                f"{display_path(self._image)}/layerdb cannot be read: {reason_of(error)}"
+            ) from None
+        return self._directory_stack(name, mount_id, Kind.CONTAINER)
+
+    # Directories
+
+    def _stack(self, label: str, chain: tuple[str, ...]) -> LayerStack:
+        """The layers of *chain*, chain ids from the bottom up.
+
+        Raises:
+            MountError: one of them is not there.
+        """
+        top = self._layers.get(chain[-1]) if chain else None
+        if top is None or not top.cache_id:
+            raise MountError(
+                f"cannot open {display_text(label)}: the layer"
+                f" {display_text(chain[-1] if chain else label)} is not in the layer database of"
+                f" {display_path(self._image)}"
+            )
+        return self._directory_stack(label, os.fsencode(top.cache_id), Kind.IMAGE_LAYER)
+
+    def _directory_stack(self, label: str, top: bytes, kind: Kind) -> LayerStack:
+        lower = b""
+        own = self._resolved(os.path.join(self._home, top))
+        try:
+            lower = os.fsencode(read_line(os.path.join(own, b"lower")))
+        except FileNotFoundError:
+            pass  # the lowest layer
+        except OSError as error:
+            raise read_error("read", os.path.join(own, b"lower"), error) from None
+        paths = [self._resolved(os.path.join(self._home, top, b"diff"))]
+        for link in filter(None, lower.split(b":")):
+            paths.append(self._resolved(os.path.join(self._home, link)))
+        for path in paths:
+            if not os.path.isdir(path):
+                raise MountError(
+                    f"cannot open {display_text(label)}: its layer {display_path(path)} is not"
+                    " there or cannot be looked at"
+                )
+        return LayerStack(
+            label=label,
+            layers=tuple(
+                self._stack_layer(path, kind if position == 0 else None, label)
+                for position, path in enumerate(paths)
+            ),
+            marks=self._place.marks,
+        )
+
+    def _stack_layer(self, path: bytes, kind: Kind | None, label: str) -> StackLayer:
+        cache_id = os.fsdecode(os.path.basename(os.path.dirname(path)))
+        layer = self._by_cache_id.get(cache_id)
+        idmap = self._place.idmap
+        if layer is not None:
+            return StackLayer(path, layer.chain_id, Kind.IMAGE_LAYER, size=layer.size, idmap=idmap)
+        if cache_id.endswith("-init"):
+            return StackLayer(path, cache_id, Kind.INIT_LAYER, idmap=idmap)
+        return StackLayer(path, label if kind else cache_id, kind or Kind.LAYER, idmap=idmap)
+
+    def _resolved(self, path: bytes) -> bytes:
+        try:
+            return self._place.root.resolve(self._place.root.inside(path))
+        except OSError as error:
+            raise read_error("find the layer", path, error) from None
+
+    def _strays(self) -> Iterator[Record]:
+        """Directories of the driver that neither an image nor a container has.
+
+        The build cache of BuildKit in dockerd is made of such ones.
+        """
+        known = set(self._by_cache_id)
+        mounts = os.path.join(self._image, b"layerdb/mounts")
+        for entry in _listing(mounts):
+            for part in (b"mount-id", b"init-id"):
+                try:
+                    known.add(read_line(os.path.join(mounts, entry, part)))
+                except OSError:
+                    continue
+        for entry in _listing(self._home):
+            name = os.fsdecode(entry)
+            if name == "l" or name in known or not _ID.fullmatch(name):
+                continue
+            try:
+                created = os.stat(os.path.join(self._home, entry, b"diff")).st_mtime
+            except OSError:
+                continue
+            yield Record(
+                target=self._place.target("docker", name),
+                name=name,
+                engine="docker",
+                kind=Kind.SNAPSHOT,
+                group=self._place.group("Docker"),
+                created=created,
+                notes=("of no image and no container, such as a step of a build",),
+                opener=partial(self._directory_stack, name, entry, Kind.SNAPSHOT),
+            )
+
+
+def _listing(directory: bytes) -> list[bytes]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
