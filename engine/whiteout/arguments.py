@@ -90,8 +90,9 @@ def _add_snapshot(parser: _Parser, words: str = "TARGET") -> None:
     )
     parser.add_argument(
         "--layer",
-        metavar="N",
-        help="of a TARGET with several layers the Nth, against what is below it; 1 is the topmost",
+        metavar="N[..M]",
+        help="of TARGET the Nth layer against what is below it, or the Nth to the Mth as one diff;"
+        " 1 is the topmost ('whiteout list TARGET' numbers them)",
     )
     _add_root(parser)
     parser.add_argument(

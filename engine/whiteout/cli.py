@@ -97,20 +97,10 @@ def _root(options: Namespace) -> Root:
     return Root(path)
 
 
-def _layer(options: Namespace) -> int:
-    if options.layer is None:
-        return 0
-    if not options.layer.isdecimal() or not options.layer.isascii() or int(options.layer) == 0:
-        raise UsageError(
-            f"--layer takes a number, 1 for the topmost, not {display_text(options.layer)}"
-        )
-    return int(options.layer) - 1
-
-
 def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
     """The snapshot that the command line names; *extra* are the words that must follow TARGET."""
     from whiteout.idmap import IdMap
-    from whiteout.opening import open_mounts, open_target
+    from whiteout.opening import LayerRange, open_mounts, open_target
 
     words = list(options.words)
     if options.mounts is None:
@@ -134,7 +124,7 @@ def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
     return open_target(
         target,
         [os.fsencode(directory) for directory in options.lower],
-        layer=_layer(options),
+        layer=LayerRange() if options.layer is None else LayerRange.parse(options.layer),
         root=_root(options),
         userxattr=options.userxattr,
         differ=options.differ,

@@ -53,12 +53,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """The two sides of a snapshot: the base, and the view of everything with the upper on top."""
+    """The two sides of a snapshot: the base, and the view of everything with the upper on top.
+
+    With *shared*, directories that both sides have from the same layers are not compared: there is
+    nothing in them that could differ.
+    """
 
     base: MergedView
     merged: MergedView
     rules: Rules
     cancel: CancelToken
+    shared: bool = False
 
 
 class Standing(ABC):
@@ -365,7 +370,10 @@ class WalkingStanding(Standing):
         if node is None or finding.verdict.whiteout or not node.is_directory:
             return self._removed_below(finding)
         below = base.open_directory() if base is not None and base.is_directory else None
-        return WalkingStanding(self.trees, finding.verdict.path, node.open_directory(), below)
+        upper = node.open_directory()
+        if self.trees.shared and below is not None and upper.has_parts_of(below):
+            return BaseStanding(self.trees, finding.verdict.path, below, Reason.UNTOUCHED)
+        return WalkingStanding(self.trees, finding.verdict.path, upper, below)
 
 
 class BaseStanding(Standing):
@@ -477,6 +485,8 @@ def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
                 below = step_into(standing, finding)
             except ReadError as error:
                 yield Finding(_unlistable(verdict.path, error), None, None)
+            if isinstance(below, BaseStanding):  # the snapshot has nothing of its own there
+                below = None
 
 
 def _listed(standing: Standing) -> Iterator[Finding]:

@@ -81,6 +81,17 @@ class MergedDirectory:
         """The directory as its topmost layer alone holds it."""
         return MergedDirectory(self.view, self.parts[:1])
 
+    def has_parts_of(self, other: MergedDirectory) -> bool:
+        """Whether *other* is made of the same directories of the same layers, and shows the same.
+
+        Layers are numbered alike in two views when one is the lower part of the other.
+        """
+        return len(self.parts) == len(other.parts) and all(
+            (mine.layer, mine.marks) == (its.layer, its.marks)
+            and mine.directory.path == its.directory.path
+            for mine, its in zip(self.parts, other.parts, strict=True)
+        )
+
     def lookup(self, name: bytes) -> Node | None:
         """What the view shows as *name*, or None where there is nothing or a whiteout."""
         for position, part in enumerate(self.parts):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from whiteout import mountinfo
@@ -133,8 +133,11 @@ def open_pair(
     rules: Rules | str = Rules.CURRENT,
     label: str | None = None,
     idmap: IdMap | Sequence[IdMap | None] | None = None,
+    layer: LayerRange | int = 0,
 ) -> Snapshot:
     """The snapshot of an upper directory over lower directories, topmost first.
+
+    *layer* is as for :func:`open_stack`, counted from the upper directory.
 
     With *userxattr* the marks are those in ``user.overlay.*`` alone; without, either namespace
     counts. A single lower directory is read as it is, as containerd would bind-mount it. *idmap*
@@ -142,7 +145,7 @@ def open_pair(
     directory first.
 
     Raises:
-        UsageError: *idmap* has not one for each directory.
+        UsageError: *idmap* has not one for each directory, or there is no such layer.
         ReadError: one of them is no directory that can be read.
     """
     paths = (upperdir, *lowerdirs)
@@ -155,7 +158,7 @@ def open_pair(
         layers=tuple(StackLayer(path, idmap=each) for path, each in layers),
         marks=Marks.USER if userxattr else Marks.BOTH,
     )
-    return open_stack(stack, differ=differ, rules=rules)
+    return open_stack(stack, layer, differ=differ, rules=rules)
 
 
 def open_mount(
@@ -174,43 +177,106 @@ def open_mount(
     return open_stack(record_of_mount(mount).stack(), differ=differ, rules=rules)
 
 
+@dataclass(frozen=True, slots=True)
+class LayerRange:
+    """Layers of a stack that are one diff: from *first* to *last*, both among them.
+
+    0 is the topmost layer.
+    """
+
+    first: int = 0
+    last: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> LayerRange:
+        """Read ``N`` or ``N..M`` as a person counts: 1 is the topmost layer.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        first, dots, last = text.partition("..")
+        numbers = [first, last] if dots else [first, first]
+        if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in numbers):
+            raise UsageError(
+                f"--layer takes N or N..M, where 1 is the topmost layer, not {display_text(text)}"
+            )
+        top, bottom = sorted(map(int, numbers))
+        if top == 0:
+            raise UsageError("--layer counts from 1, the topmost layer; there is no layer 0")
+        return cls(top - 1, bottom - 1)
+
+    @property
+    def words(self) -> str:
+        """The range as a person counts."""
+        if self.first == self.last:
+            return f"layer {self.first + 1:,}"
+        return f"layers {self.first + 1:,} to {self.last + 1:,}"
+
+
 def open_stack(
     stack: LayerStack,
-    layer: int = 0,
+    layers: LayerRange | int = 0,
     *,
     differ: DifferChoice | str = DifferChoice.AUTO,
     rules: Rules | str = Rules.CURRENT,
 ) -> Snapshot:
-    """The snapshot of one layer of *stack* against what is below it; 0 is the topmost.
+    """The snapshot of some layers of *stack* against what is below them; 0 is the topmost.
+
+    One layer is an upper directory, which the overlay differ reads. Several are one diff between
+    what the stack shows down from the first of them and what it shows below the last, which the
+    walking differ gives.
 
     Raises:
         UsageError: the stack has no such layer.
+        NotOverlay: the overlay differ was asked for several layers.
         ReadError: a layer is no directory that can be read.
     """
+    if isinstance(layers, int):
+        layers = LayerRange(layers, layers)
+    differ = DifferChoice(differ)
     count = len(stack.layers)
-    if not 0 <= layer < count:
+    if not 0 <= layers.first <= layers.last < count:
         raise UsageError(
-            f"{display_text(stack.label)} has no layer {layer + 1:,}; give 1, the topmost, to"
-            f" {count:,}"
+            f"{display_text(stack.label)} has no {layers.words}; it has {count:,}, and 1 is the"
+            " topmost"
         )
-    for each in stack.layers[layer:]:
+    for each in stack.layers[layers.first :]:
         _check_directory(each.path)
-    which = f" · layer {layer + 1:,} of {count:,}" if layer else ""
-    upper, below = stack.layers[layer], stack.layers[layer + 1 :]
-    method = Method.WALKING if DifferChoice(differ) is DifferChoice.WALKING else Method.OVERLAY
-    base_marks = stack.marks if len(below) > 1 else Marks.PLAIN
-    upper_marks = Marks.BOTH if method is Method.OVERLAY else stack.marks
-    lower = tuple(Layer(each.path, stack.marks, each.idmap) for each in below)
+    number = layers.last - layers.first + 1
+    merged = tuple(
+        Layer(each.path, stack.marks, each.idmap) for each in stack.layers[layers.first :]
+    )
+    base = merged[number:]
+    doubts = _doubts(merged if number > 1 else base)
+    fallback = None
+    if number > 1:
+        if differ is DifferChoice.OVERLAY:
+            raise NotOverlay(
+                f"the overlay differ knows one upper directory, and {layers.words} are"
+                f" {number:,}; leave out --differ"
+            )
+        if differ is DifferChoice.AUTO:
+            fallback = (
+                f"{layers.words} are one diff; a directory that none of them has is the same on"
+                " both sides"
+            )
+    elif differ is not DifferChoice.WALKING:
+        merged = (replace(merged[0], marks=Marks.BOTH), *base)
+    if number == 1 and len(base) == 1:
+        base = (replace(base[0], marks=Marks.PLAIN),)
+    which = f" · {layers.words} of {count:,}" if layers != LayerRange() else ""
     return Snapshot(
         label=display_text(stack.label) + which,
-        base=tuple(replace(each, marks=base_marks) for each in lower),
-        merged=(Layer(upper.path, upper_marks, upper.idmap), *lower),
+        base=base,
+        merged=merged,
         data_layers=tuple(Layer(path, Marks.PLAIN) for path in stack.data_layers),
-        method=method,
+        method=Method.WALKING if number > 1 or differ is DifferChoice.WALKING else Method.OVERLAY,
         rules=Rules(rules),
-        upperdir=upper.path,
-        lowerdirs=tuple(each.path for each in below),
-        doubts=_doubts(lower) + _hidden(each.path for each in (upper, *below)),
+        upperdir=merged[0].path,
+        lowerdirs=tuple(layer.path for layer in base),
+        doubts=doubts + _hidden(layer.path for layer in merged),
+        fallback=fallback,
+        shared=fallback is not None,
         check=stack.check,
     )
 
@@ -219,7 +285,7 @@ def open_target(
     target: bytes,
     lowerdirs: Sequence[bytes] = (),
     *,
-    layer: int = 0,
+    layer: LayerRange | int = 0,
     root: Root = HOST,
     userxattr: bool = False,
     differ: DifferChoice | str = DifferChoice.AUTO,
@@ -227,8 +293,8 @@ def open_target(
     idmap: IdMap | None = None,
     map_lower: bool = True,
 ) -> Snapshot:
-    """The snapshot that a person names: a target of :func:`stack_of_target`, of which *layer* is
-    opened, or an upper directory with *lowerdirs*.
+    """The snapshot that a person names: a target of :func:`stack_of_target`, of which the
+    layers *layer* are opened, or an upper directory with *lowerdirs*.
 
     *idmap* maps the owners on disk in place of what the target itself says, in the topmost layer
     and, with *map_lower*, in the layers below it.
@@ -239,11 +305,15 @@ def open_target(
         ReadError: a directory cannot be read.
     """
     if lowerdirs:
-        if layer:
-            raise UsageError("--lower names all that is below; leave out --layer")
         maps = (idmap, *(idmap if map_lower else None for _ in lowerdirs))
         return open_pair(
-            target, lowerdirs, userxattr=userxattr, differ=differ, rules=rules, idmap=maps
+            target,
+            lowerdirs,
+            layer=layer,
+            userxattr=userxattr,
+            differ=differ,
+            rules=rules,
+            idmap=maps,
         )
     stack = stack_of_target(target, root)
     if idmap is not None:

@@ -51,6 +51,8 @@ class Snapshot:
     fallback: str | None = None
     """Why the walking differ answers, when nobody asked for it."""
     check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    shared: bool = False
+    """Whether directories that both stacks have from the same layers go without a comparison."""
 
     @property
     def differ(self) -> str:
@@ -85,6 +87,7 @@ class Snapshot:
                 MergedView(self.merged, pool, self.data_layers),
                 self.rules,
                 cancel,
+                self.shared,
             )
             yield root_standing(trees, self.method)
 

@@ -26,6 +26,7 @@ from functools import cached_property, partial
 
 from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, ReadError, UsageError, read_error, reason_of
+from whiteout.idmap import IdMap, IdRange
 from whiteout.sources.documents import (
     Document,
     number,
@@ -36,7 +37,7 @@ from whiteout.sources.documents import (
     text,
     texts,
 )
-from whiteout.sources.model import IdMap, IdRange, Kind, LayerStack, Record, StackLayer
+from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 from whiteout.sources.places import Place
 from whiteout.sources.subids import compose
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from whiteout.display import display_text
 from whiteout.errors import UsageError
+from whiteout.idmap import IdMap
 from whiteout.layers import Marks
 from whiteout.privileges import in_initial_user_namespace
-from whiteout.sources.model import IdMap, Record
+from whiteout.sources.model import Record
 from whiteout.sources.naming import choose
 from whiteout.sources.root import Root
 from whiteout.sources.subids import rootless_map

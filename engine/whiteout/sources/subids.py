@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from whiteout.errors import WhiteoutError
-from whiteout.sources.model import IdMap, IdRange
+from whiteout.idmap import IdMap, IdRange
 from whiteout.sources.root import Root
 
 
