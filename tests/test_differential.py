@@ -28,9 +28,9 @@ from support.listing import Item, Listing, content_of, groups, item_of, list_tre
 from support.overlay import mount_points_below, overlay, stack_options
 from whiteout.layers import Directories, Layer, Marks
 from whiteout.merged import MergedDirectory, MergedView
-from whiteout.opening import open_pair
+from whiteout.opening import LayerRange, open_pair
 from whiteout.snapshot import Snapshot
-from whiteout.verdicts import Reason, Verdict
+from whiteout.verdicts import ChangeKind, Reason, Verdict
 
 pytestmark = pytest.mark.root
 
@@ -310,6 +310,51 @@ def test_the_kernel_agrees(recipe: Recipe, workspace: Path) -> None:
     finally:
         os.umask(mask)
         shutil.rmtree(root)
+
+
+@settings(
+    max_examples=int(os.environ.get("WHITEOUT_TEST_EXAMPLES", "40")),
+    suppress_health_check=list(HealthCheck),
+)
+@given(recipe=recipes, data=st.data())
+def test_several_layers_are_one_diff(recipe: Recipe, data: st.DataObject, workspace: Path) -> None:
+    count = len(recipe.layers)
+    first = data.draw(st.integers(0, count - 2), "first")
+    last = data.draw(st.integers(first + 1, count - 1), "last")
+    root = Path(tempfile.mkdtemp(dir=workspace))
+    mask = os.umask(0o022)
+    try:
+        check_range(build(recipe, root), LayerRange(first, last))
+        assert not mount_points_below(root)
+    finally:
+        os.umask(mask)
+        shutil.rmtree(root)
+
+
+def check_range(stack: Stack, layers: LayerRange) -> None:
+    upper, *lower = stack.layers
+    snapshot = open_pair(upper, lower, layer=layers)
+    copy = os.fsencode(stack.root / "copy")
+    below = stack.layers[layers.last + 1 :]
+    if below:
+        with stack.mounted(below, "base") as base:
+            subprocess.run(["cp", "-a", base, copy], check=True)
+    else:
+        os.mkdir(copy)
+    with stack.mounted(stack.layers[layers.first :], "merged") as merged:
+        check_layer(snapshot, copy, list_tree(merged)[0])
+    whole = open_pair(upper, lower, layer=layers, differ="walking")
+    streamed = [essence(verdict) for verdict in snapshot.changes(skipped=True)]
+    assert [essence(verdict) for verdict in browse(snapshot)] == streamed
+    assert _recorded(snapshot) == _recorded(whole)
+    for path, _ in _recorded(snapshot):
+        assert snapshot.explain(path).path == path
+
+
+def _recorded(snapshot: Snapshot) -> list[tuple[bytes, ChangeKind]]:
+    """The changes but for unchanged names, which are only listed where links may need them."""
+    kinds = ((verdict.path, verdict.kind) for verdict in snapshot.changes())
+    return [(p, kind) for p, kind in kinds if kind not in (None, ChangeKind.UNMODIFIED)]
 
 
 def check(stack: Stack) -> None:
