@@ -20,6 +20,7 @@ _SINK = """\
 
   oci:DIR[:TAG]                     an OCI image layout, made if missing
   docker-archive:FILE[:NAME[:TAG]]  a tar for docker load, podman load and ctr images import
+  containerd://NAMESPACE/NAME       content and image of the containerd at --address
 
 It has the one layer; with --whole also those below it, each exported; with --base those of another
 image, taken as they are. Its times are 1970, or SOURCE_DATE_EPOCH, so that the same snapshot gives
@@ -265,6 +266,9 @@ def _add_sink(parser: _Parser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="of the image's manifest; again for each",
+    )
+    group.add_argument(
+        "--address", metavar="SOCKET", help="of containerd (default: $CONTAINERD_ADDRESS)"
     )
 
 

@@ -280,7 +280,8 @@ def _export(options: Namespace) -> int:
     check_level(media_type, options.level)
     if options.to is not None:
         return _export_image(options, media_type)
-    for name in ("whole", "base", "platform", "created", "author", "comment", "annotation"):
+    images = ("whole", "base", "platform", "created", "author", "comment", "annotation", "address")
+    for name in images:
         if getattr(options, name):
             raise UsageError(f"--{name} is of images; say where the image shall go with --to")
     to_store = {"--store": options.store, "--ref": options.ref, "--tag": options.tag}
@@ -335,7 +336,7 @@ def _export_image(options: Namespace, media_type: str) -> int:
         if not key or not equals:
             raise UsageError(f"{display_text(text)} is not an annotation; give KEY=VALUE")
         annotations[key] = value
-    sink = parse_sink(options.to)
+    sink = parse_sink(options.to, address=options.address or "")
     platform = parse_platform(options.platform) if options.platform else None
     created = parse_created(options.created) if options.created else source_date_epoch()
     image_options = ImageOptions(

@@ -13,11 +13,12 @@ from whiteout.sinks.model import Sink
 SPELLINGS = {
     "oci:DIR[:TAG]": "an OCI image layout",
     "docker-archive:FILE[:NAME[:TAG]]": "a tar for docker load",
+    "containerd://NAMESPACE/NAME": "the images of a containerd",
 }
 
 
-def parse_sink(text: str) -> Sink:
-    """The sink that *text* writes.
+def parse_sink(text: str, *, address: str = "") -> Sink:
+    """The sink that *text* writes; *address* is the socket of its engine, where it has one.
 
     Raises:
         UsageError: it begins with no known transport, or is malformed.
@@ -34,6 +35,11 @@ def parse_sink(text: str) -> Sink:
 
             path, _, name = rest.partition(":")
             return DockerArchive(path, name)
+        if transport == "containerd":
+            from whiteout.sinks.containerd import Containerd
+
+            namespace, _, name = rest.removeprefix("//").partition("/")
+            return Containerd(namespace, name, address)
     raise UsageError(
         f"{display_text(text)} is no place for images; give one of {', '.join(SPELLINGS)}"
     )
