@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ DEFAULT_ADDRESS = "/run/containerd/containerd.sock"
 CHUNK = 1024 * 1024
 _LEASE_HOURS = 24
 _SECONDS = 30.0
+_ABORT_SECONDS = 5.0
 _STAT, _WRITE, _COMMIT = 0, 1, 2
 
 _MAP, _STRING, _INT64, _BYTES = "map", "string", "int64", "bytes"
@@ -170,9 +172,23 @@ class ContainerdClient:
         return IngestStatus(status.ref, status.offset, status.total)
 
     def abort(self, ref: str) -> None:
-        """Remove the ingest of *ref*, if there is one."""
+        """Remove the ingest of *ref*, if there is one.
+
+        The server may still be closing the write that was broken off, and fails to remove what it
+        writes to at that moment; so it is asked again.
+        """
+        end = time.monotonic() + _ABORT_SECONDS
         with suppress(NotFound):
-            self._call("content.v1.Content/Abort", ref=ref)
+            while True:
+                try:
+                    self._call("content.v1.Content/Abort", ref=ref)
+                    return
+                except NotFound:
+                    raise
+                except StoreError:
+                    if time.monotonic() > end:
+                        raise
+                    time.sleep(0.05)
 
     def write(
         self,
