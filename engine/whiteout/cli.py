@@ -172,13 +172,14 @@ def _list(options: Namespace) -> int:
         else:
             lines = chain((LAYER_HEADER,), layer_lines(stack, time.time()))
     else:
-        if not can_read_trusted():
-            print(f"whiteout: beware: {TRUSTED_HIDDEN}", file=sys.stderr)
+        trusted = can_read_trusted()
+        if not trusted:
+            print(f"whiteout: beware: {TRUSTED_HIDDEN}; rows with ? are doubtful", file=sys.stderr)
         records = discover(root, options.engine)
         if options.json:
-            lines = (json_line(record_object(record)) for record in records)
+            lines = (json_line(record_object(record, trusted=trusted)) for record in records)
         else:
-            lines = chain((HEADER,), record_lines(records, time.time()))
+            lines = chain((HEADER,), record_lines(records, time.time(), trusted=trusted))
     for line in lines:
         print(line)
     return 0

@@ -41,8 +41,12 @@ def short_name(name: str) -> str:
     return display_text(f"{algorithm}:{digits[:12]}" if digest else name)
 
 
-def record_lines(records: Iterable[Record], now: float) -> Iterator[str]:
-    """*records* under the headings of their groups, in the order in which they come."""
+def record_lines(records: Iterable[Record], now: float, *, trusted: bool = True) -> Iterator[str]:
+    """*records* under the headings of their groups, in the order in which they come.
+
+    *trusted* is whether this process may read ``trusted.*`` attributes; where it may not, what is
+    doubtful has a question mark.
+    """
     group = None
     for record in records:
         if record.group != group:
@@ -50,10 +54,10 @@ def record_lines(records: Iterable[Record], now: float) -> Iterator[str]:
                 yield ""
             group = record.group
             yield display_text(group)
-        yield from _lines_of(record, now)
+        yield from _lines_of(record, now, trusted)
 
 
-def _lines_of(record: Record, now: float) -> Iterator[str]:
+def _lines_of(record: Record, now: float, trusted: bool) -> Iterator[str]:
     if record.kind is not Kind.STORE:
         yield _row(
             record.kind.value,
@@ -61,6 +65,7 @@ def _lines_of(record: Record, now: float) -> Iterator[str]:
             age_text(record.created, now),
             size_text(record.size),
             display_text(record.target) + _words(record),
+            "?" if record.is_doubtful(trusted) else "",
         )
     if record.problem is not None:
         yield f"    ! {record.problem}"
@@ -75,8 +80,8 @@ def _words(record: Record) -> str:
     return f"  ({', '.join(words)})" if words else ""
 
 
-def _row(kind: str, layers: str, age: str, size: str, target: str) -> str:
-    return f"  {kind:<11} {layers:>6} {age:>7} {size:>9}  {target}".rstrip()
+def _row(kind: str, layers: str, age: str, size: str, target: str, mark: str = "") -> str:
+    return f"{mark:<1} {kind:<11} {layers:>6} {age:>7} {size:>9}  {target}".rstrip()
 
 
 HEADER = _row("KIND", "LAYERS", "AGE", "SIZE", "TARGET")
@@ -100,8 +105,8 @@ def layer_lines(stack: LayerStack, now: float) -> Iterator[str]:
 LAYER_HEADER = _row("KIND", "LAYER", "AGE", "SIZE", "DIRECTORY")
 
 
-def record_object(record: Record) -> dict[str, object]:
-    """*record* for JSON; what is not known is null."""
+def record_object(record: Record, *, trusted: bool = True) -> dict[str, object]:
+    """*record* for JSON; what is not known is null. For *trusted* see :func:`record_lines`."""
     return {
         "target": record.target or None,
         "name": record.name,
@@ -115,6 +120,7 @@ def record_object(record: Record) -> dict[str, object]:
         "aliases": list(record.aliases),
         "notes": list(record.notes),
         "problem": record.problem,
+        "doubtful": record.is_doubtful(trusted),
     }
 
 

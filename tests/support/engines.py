@@ -102,6 +102,7 @@ def containerd() -> Iterator[Containerd]:
             f'version = 2\nroot = "{engine.root}"\nstate = "{directory}/state"\n'
             'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
             f'[grpc]\n  address = "{engine.address}"\n'
+            f'[plugins."io.containerd.internal.v1.opt"]\n  path = "{directory}/opt"\n'
         )
         with _daemon(
             ["containerd", "--config", config],

@@ -203,6 +203,7 @@ class _Store:
             created=entry.created,
             size=entry.size if entry.kind is SnapshotKind.COMMITTED else None,
             problem=problem,
+            marks=found.marks,
             opener=lambda: stack_of(place.snapshotter(snapshotter), inner, name, kind),
         )
 

@@ -79,6 +79,7 @@ class Record:
     name of what it stands on. ``layers`` is how many there are, ``created`` is in seconds since the
     epoch, ``size`` in bytes; each None where it is not known without reading a lot. ``aliases`` are
     other names by which it may be asked for, such as ids. ``problem`` is a printable sentence.
+    ``marks`` are those of its layers.
     """
 
     target: str
@@ -93,7 +94,15 @@ class Record:
     aliases: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problem: str | None = None
+    marks: Marks = Marks.TRUSTED
     opener: Callable[[], LayerStack] | None = field(default=None, compare=False, repr=False)
+
+    def is_doubtful(self, trusted: bool) -> bool:
+        """Whether marks of its layers are hidden from a process that may read ``trusted.*`` or not:
+        deleted files may seem to be there, and no layer is exported.
+        """
+        hidden = not trusted and bool(self.marks & Marks.TRUSTED)
+        return hidden and self.problem is None and self.layers != 1
 
     def stack(self) -> LayerStack:
         """The layers, looked up now.

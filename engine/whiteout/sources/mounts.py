@@ -42,6 +42,7 @@ def record_of_mount(mount: OverlayMount) -> Record:
         layers=len(mount.layers) or None,
         notes=tuple(notes),
         problem=mount.problem,
+        marks=Marks.USER if mount.options.userxattr else Marks.TRUSTED,
         opener=lambda: stack_of_mount(mount),
     )
 

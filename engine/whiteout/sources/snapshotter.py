@@ -54,6 +54,7 @@ class Snapshotter:
         self.directory = directory
         self._bolt = open_bolt(os.path.join(directory, b"metadata.db"))
         self._entries = {entry.name: entry for entry in _entries(self._bolt)}
+        self.marks = _marks(directory)
 
     def get(self, name: str) -> SnapshotEntry | None:
         """The snapshot *name*, or None."""
@@ -112,14 +113,6 @@ class Snapshotter:
         names = os.listdir(os.path.join(self.directory, b"snapshots"))
         return frozenset(int(name) for name in names if name.isdigit() and name.isascii())
 
-    @property
-    def marks(self) -> Marks:
-        """The marks of its layers: ``user.overlay.*`` where it is not root's (userxattr)."""
-        with suppress(OSError):
-            if os.stat(self.directory).st_uid != 0:
-                return Marks.USER
-        return Marks.TRUSTED
-
     def guard(self, chain: tuple[SnapshotEntry, ...]) -> ChainGuard:
         """What tells later whether *chain* is still there."""
         return ChainGuard(self.directory, chain, self._bolt.state)
@@ -155,6 +148,14 @@ class ChainGuard:
                     " was read; list again",
                     now.path(entry),
                 )
+
+
+def _marks(directory: bytes) -> Marks:
+    """The marks of its layers: ``user.overlay.*`` where it is not root's (userxattr)."""
+    with suppress(OSError):
+        if os.stat(directory).st_uid != 0:
+            return Marks.USER
+    return Marks.TRUSTED
 
 
 def _entries(bolt: Bolt) -> Iterator[SnapshotEntry]:
