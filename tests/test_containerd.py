@@ -19,7 +19,6 @@ import pytest
 
 from support.commands import Outcome, command, environment, whiteout
 from support.engines import Containerd, containerd
-from support.overlay import mount_points_below
 from whiteout.errors import SnapshotChanged, WhiteoutError
 from whiteout.opening import open_stack, open_target
 from whiteout.sources.model import Kind, Record
@@ -318,14 +317,14 @@ def fingerprint(directory: Path) -> dict[str, tuple[object, ...]]:
 
 
 def test_nothing_is_written_and_nothing_mounted(engine: Containerd, root: Root, run: Run) -> None:
-    before, mounts = fingerprint(engine.root), mount_points_below(Path("/"))
+    before = fingerprint(engine.root)
     for target in listed(root).values():
         if target.problem is None:
             run("changes", target.target, "--root", engine.root).done()
             run("export", target.target, "--root", engine.root, "-o", os.devnull)
     run("list", "--root", engine.root).done()
     assert fingerprint(engine.root) == before
-    assert mount_points_below(Path("/")) == mounts
+    assert os.fsencode(engine.root) not in Path("/proc/self/mountinfo").read_bytes()
 
 
 def test_a_snapshot_that_is_removed_is_never_half_read(engine: Containerd, root: Root) -> None:
