@@ -316,15 +316,20 @@ def fingerprint(directory: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def test_nothing_is_written_and_nothing_mounted(engine: Containerd, root: Root, run: Run) -> None:
-    before = fingerprint(engine.root)
-    for target in listed(root).values():
+def test_nothing_is_written_and_nothing_mounted(
+    engine: Containerd, tmp_path: Path, run: Run
+) -> None:
+    """On a copy, where no daemon writes either."""
+    copy = tmp_path / "containerd"
+    subprocess.run(["cp", "-a", engine.root, copy], check=True)
+    before = fingerprint(copy)
+    for target in listed(Root(os.fsencode(copy))).values():
         if target.problem is None:
-            run("changes", target.target, "--root", engine.root).done()
-            run("export", target.target, "--root", engine.root, "-o", os.devnull)
-    run("list", "--root", engine.root).done()
-    assert fingerprint(engine.root) == before
-    assert os.fsencode(engine.root) not in Path("/proc/self/mountinfo").read_bytes()
+            run("changes", target.target, "--root", copy).done()
+            run("export", target.target, "--root", copy, "-o", os.devnull).done()
+    run("list", "--root", copy).done()
+    assert fingerprint(copy) == before
+    assert os.fsencode(copy) not in Path("/proc/self/mountinfo").read_bytes()
 
 
 def test_a_snapshot_that_is_removed_is_never_half_read(engine: Containerd, root: Root) -> None:
