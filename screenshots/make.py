@@ -81,7 +81,7 @@ def _is_settled(screen: object) -> bool:
     if isinstance(screen, BrowseScreen):
         tree, detail = screen.entries, screen.query_one(DetailPane)
         reading = any(tree.rows.state(row) & RowState.LOADING for row in range(len(tree.rows)))
-        return screen.counts.complete and not reading and detail.path == tree.cursor_path
+        return screen.counts.complete and not reading and detail.shows(tree.cursor_path)
     if isinstance(screen, ExportScreen):
         return screen.step == "result" and not screen.is_verifying
     return True

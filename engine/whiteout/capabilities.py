@@ -14,13 +14,14 @@ _EFFECTIVE = 1
 #: Bytes of the attribute by revision.
 _SIZES = {1: 12, 2: 20, 3: 24}
 #: In the order of their numbers.
-_NAMES = """
+_WORDS = """
     chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable
     net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio
     sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time
     sys_tty_config mknod lease audit_write audit_control setfcap mac_override mac_admin syslog
     wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore
-""".split()
+"""
+_NAMES = _WORDS.split()
 
 
 @dataclass(frozen=True, slots=True)

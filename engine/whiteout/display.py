@@ -50,3 +50,37 @@ display_path = display_name
 def display_text(text: str) -> str:
     """Printable text for a *text* that is not ours, such as a JSON value or a program's message."""
     return display_name(text.encode("utf-8", "surrogateescape"))
+
+
+_PLAIN_LINE = re.compile(rb"[ -~]*")
+_TAB = 8
+
+
+def display_line(line: bytes) -> str:
+    """Printable text for a line of a file's content, for reading rather than comparing.
+
+    Unlike :func:`display_name` it leaves a backslash alone, a tab becomes spaces up to the next
+    multiple of 8, a control is shown by its picture (``␛``), and what else is not printable as
+    ``‹U+202E›`` or, where it is no UTF-8, ``‹ff›``.
+    """
+    if _PLAIN_LINE.fullmatch(line):
+        return line.decode("ascii")
+    shown = ""
+    for position, part in enumerate(line.split(b"\t")):
+        if position:
+            shown += " " * (_TAB - len(shown) % _TAB)
+        shown += "".join(map(_picture, part.decode("utf-8", "surrogateescape")))
+    return shown
+
+
+def _picture(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"‹{code - 0xDC00:02x}›"
+    if character.isprintable() and character not in _INVISIBLE:
+        return character
+    return f"‹U+{code:04X}›"

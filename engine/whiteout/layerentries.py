@@ -97,9 +97,13 @@ class _Parent:
 
 @dataclass(frozen=True, slots=True)
 class LayerEntry:
-    """One entry of a layer. ``content`` is the file to take the bytes from, None for no bytes."""
+    """One entry of a layer. ``content`` is the file to take the bytes from, None for no bytes.
+
+    ``path`` is the absolute path in the snapshot that the entry stands for.
+    """
 
     header: TarHeader
+    path: bytes
     content: Node | None = None
 
 
@@ -135,7 +139,7 @@ class _Plan:
         made: list[LayerEntry] = []
         try:
             if kind is ChangeKind.DELETE:
-                self._make(made, whiteout_header(path), self._parent)
+                self._make(made, whiteout_header(path), path, self._parent)
             elif node is not None and kind is not None:
                 self._change(made, path, node, kind)
         except OSError as error:
@@ -156,26 +160,28 @@ class _Plan:
             return
         content = node if node.is_file and node.status.st_size else None
         if node.is_directory or node.status.st_nlink == 1:
-            self._make(made, entry_header(path, node), self._parent, content)
+            self._make(made, entry_header(path, node), path, self._parent, content)
             return
         inode = node.status.st_dev, node.status.st_ino
         name = path[1:]
         source = self._sources.get(inode)
         if source is not None:
-            self._make(made, entry_header(path, node).as_link(name, source), self._parent)
+            header = entry_header(path, node).as_link(name, source)
+            self._make(made, header, path, self._parent)
         elif kind is ChangeKind.UNMODIFIED:
             self._unmodified.setdefault(inode, []).append((name, self._parent))
         else:
             header = entry_header(path, node)
             self._sources[inode] = name
-            self._make(made, header, self._parent, content)
+            self._make(made, header, path, self._parent, content)
             for other, parent in self._unmodified.pop(inode, ()):
-                self._make(made, header.as_link(other, name), parent)
+                self._make(made, header.as_link(other, name), b"/" + other, parent)
 
     def _make(
         self,
         made: list[LayerEntry],
         header: TarHeader,
+        path: bytes,
         parent: _Parent,
         content: Node | None = None,
     ) -> None:
@@ -188,5 +194,5 @@ class _Plan:
                 directory = directory.above
             for above in reversed(missing):
                 if above.node is not None:
-                    made.append(LayerEntry(entry_header(above.path, above.node)))
-        made.append(LayerEntry(header, content))
+                    made.append(LayerEntry(entry_header(above.path, above.node), above.path))
+        made.append(LayerEntry(header, path, content))

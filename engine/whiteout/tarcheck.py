@@ -112,7 +112,7 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
             content = _special(source, size, where)
             pending = pending or kind != _PAX_GLOBAL
             if kind == _PAX:
-                extended.update(_records(content, where))
+                extended.update(pax_records(content, where))
             elif kind == _LONG_NAME:
                 extended[b"path"] = content.rstrip(b"\0")
             continue
@@ -199,7 +199,7 @@ def _special(source: _Source, size: int, where: str) -> bytes:
     return content[:size]
 
 
-def _records(content: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
+def pax_records(content: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
     """The ``LENGTH KEY=VALUE`` lines of a PAX extended header."""
     start = 0
     while start < len(content):

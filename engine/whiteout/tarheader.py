@@ -25,6 +25,11 @@ _NO_DEVICE = b"0000000\x000000000\x00"
 _CHECKSUM_OF_NO_DEVICE = sum(_NO_DEVICE)
 
 
+def padded(size: int) -> int:
+    """*size* bytes in whole blocks."""
+    return size + -size % BLOCK
+
+
 class TypeFlag(Enum):
     """The type of a tar entry (POSIX pax)."""
 
@@ -79,6 +84,14 @@ class TarHeader:
         if not self.name.isascii() or (long and (records or split_name(self.name) is None)):
             records[b"path"] = self.name
         return dict(sorted(records.items())) if len(records) > 1 else records
+
+    def encoded_size(self) -> int:
+        """How many bytes :meth:`encode` gives."""
+        records = self.pax_records()
+        if not records:
+            return BLOCK
+        body = sum(len(_pax_record(key, value)) for key, value in records.items())
+        return 2 * BLOCK + padded(body)
 
     def encode(self) -> bytes:
         """The header as bytes: one block, or more where PAX records are needed."""

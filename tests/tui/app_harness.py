@@ -65,7 +65,7 @@ def is_settled(screen: Screen[object]) -> bool:
         tree, detail = screen.entries, screen.query_one(DetailPane)
         counted = screen.counts.complete or screen.counts.problem is not None
         reading = any(tree.rows.state(row) & RowState.LOADING for row in range(len(tree.rows)))
-        return counted and not reading and detail.path == tree.cursor_path
+        return counted and not reading and detail.shows(tree.cursor_path)
     if isinstance(screen, ExportScreen):
         return screen.step != "running" and not screen.is_verifying
     return True

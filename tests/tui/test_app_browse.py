@@ -275,13 +275,13 @@ def test_the_detail_follows_the_cursor_and_can_be_folded_away() -> None:
         await press(pilot, *("down",) * 20)
         assert browse(pilot).query_one(DetailPane).path == b"/019"
         await press(pilot, "tab")
-        assert browse(pilot).query_one(DetailPane).has_focus
+        assert browse(pilot).query_one(DetailPane).text.has_focus
         await press(pilot, "G", "g", "escape")
         assert browse(pilot).entries.has_focus
         await press(pilot, "w")
         assert not browse(pilot).query_one(DetailPane).display
         await press(pilot, "w", "enter")
-        assert browse(pilot).query_one(DetailPane).has_focus
+        assert browse(pilot).query_one(DetailPane).text.has_focus
 
     run(fake, drive)
 

@@ -27,6 +27,7 @@ class Group(Enum):
     MOVE = "Move"
     TREE = "Open and close"
     VIEW = "View"
+    DETAIL = "The detail"
     EXPORT = "Export"
     APP = "App"
 
@@ -185,6 +186,69 @@ ACTIONS: tuple[Action, ...] = (
         "fold the detail away, or bring it back",
         Group.VIEW,
         hint="pane",
+    ),
+    Action(
+        "tab_why",
+        Scope.BROWSE,
+        ("1",),
+        "Why",
+        "the steps that led to the verdict, and what follows",
+        Group.DETAIL,
+        hint="tab",
+    ),
+    Action(
+        "tab_sides",
+        Scope.BROWSE,
+        ("2",),
+        "Before/After",
+        "both sides of the entry, and how they differ",
+        Group.DETAIL,
+        hint="tab",
+    ),
+    Action(
+        "tab_tar",
+        Scope.BROWSE,
+        ("3",),
+        "Tar entry",
+        "the headers that the layer gets, and where in the tar they are",
+        Group.DETAIL,
+        hint="tab",
+    ),
+    Action(
+        "tab_content",
+        Scope.BROWSE,
+        ("4",),
+        "Content",
+        "the beginning of the file, and what changed in it",
+        Group.DETAIL,
+        hint="tab",
+    ),
+    Action(
+        "tab_layers",
+        Scope.BROWSE,
+        ("5",),
+        "Layers",
+        "what every layer holds here, and who hides whom",
+        Group.DETAIL,
+        hint="tab",
+    ),
+    Action(
+        "previous_tab",
+        Scope.BROWSE,
+        ("left_square_bracket",),
+        "Previous tab",
+        "the tab to the left",
+        Group.DETAIL,
+        hint="tab",
+    ),
+    Action(
+        "next_tab",
+        Scope.BROWSE,
+        ("right_square_bracket",),
+        "Next tab",
+        "the tab to the right",
+        Group.DETAIL,
+        hint="tab",
     ),
     Action("scroll_line_up", Scope.TEXT, ("up", "k"), "Up", "scroll up", Group.MOVE, hint="move"),
     Action(
@@ -347,6 +411,8 @@ _KEY_NAMES = {
     "end": "End",
     "question_mark": "?",
     "minus": "-",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
     "escape": "Esc",
     "enter": "Enter",
     "space": "Space",

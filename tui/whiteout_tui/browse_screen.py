@@ -11,7 +11,6 @@ from textual.widgets import Static
 
 from whiteout.cancel import CancelToken
 from whiteout.display import display_path
-from whiteout.metadata import Inspection
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.counting import Counts, count_changes
@@ -61,15 +60,6 @@ class BrowseScreen(Screen[None]):
             super().__init__()
             self.counts = counts
 
-    class Inspected(Message):
-        """The detail of an entry, or why there is none."""
-
-        def __init__(self, path: bytes, inspection: Inspection | None, failure: str = "") -> None:
-            super().__init__()
-            self.path = path
-            self.inspection = inspection
-            self.failure = failure
-
     def __init__(self, snapshot: Snapshot, *, store_path: str | None, picked: bool) -> None:
         super().__init__()
         self.snapshot = snapshot
@@ -93,7 +83,7 @@ class BrowseScreen(Screen[None]):
             with Vertical(id="tree-pane"):
                 yield Static(HEADING, id="heading", markup=False)
                 yield SnapshotTree(id="tree")
-            yield DetailPane(id="detail")
+            yield DetailPane(snapshot, id="detail")
         yield StatusLine()
         yield ActionFooter()
 
@@ -101,6 +91,11 @@ class BrowseScreen(Screen[None]):
     def entries(self) -> SnapshotTree:
         """The tree."""
         return self.query_one(SnapshotTree)
+
+    @property
+    def detail(self) -> DetailPane:
+        """The detail of what is under the cursor."""
+        return self.query_one(DetailPane)
 
     def on_mount(self) -> None:
         """Explain the first row; the tree asks for its first directory itself."""
@@ -115,6 +110,8 @@ class BrowseScreen(Screen[None]):
     def stop(self) -> None:
         """Stop everything that still runs, without waiting for it."""
         self._jobs.cancel_all()
+        for detail in self.query(DetailPane):
+            detail.stop()
 
     # Reading directories
 
@@ -182,25 +179,8 @@ class BrowseScreen(Screen[None]):
         self._debounce = self.set_timer(_DEBOUNCE, self._show_detail)
 
     def _show_detail(self) -> None:
-        path = self.entries.cursor_path
         self._show_path()
-
-        def inspect(token: CancelToken) -> None:
-            inspection = self.snapshot.inspect(path, cancel=token)
-            send(self, self.Inspected(path, inspection), token)
-
-        def failed(error: BaseException, token: CancelToken) -> Message:
-            return self.Inspected(path, None, words_of(error))
-
-        self._jobs.start("inspect", inspect, failed)
-
-    def on_browse_screen_inspected(self, inspected: Inspected) -> None:
-        """Show the detail that was read."""
-        detail = self.query_one(DetailPane)
-        if inspected.inspection is not None:
-            detail.show(inspected.inspection)
-        else:
-            detail.show_failure(inspected.path, inspected.failure)
+        self.detail.look_at(self.entries.cursor_path)
 
     # The status
 
@@ -235,6 +215,7 @@ class BrowseScreen(Screen[None]):
         """Read the directory under the cursor again."""
         for row in self.entries.reload():
             self._jobs.cancel(f"read-{row}")
+        self.detail.forget()
         self._show_detail()
 
     def action_copy_path(self) -> None:
@@ -246,7 +227,7 @@ class BrowseScreen(Screen[None]):
     def action_switch_pane(self) -> None:
         """From the tree to the detail, and back."""
         if self.entries.has_focus:
-            self.set_focus(self.query_one(DetailPane))
+            self.set_focus(self.detail.text)
             self.remove_class("-folded")
         else:
             self.set_focus(self.entries)
@@ -256,10 +237,42 @@ class BrowseScreen(Screen[None]):
         self.toggle_class("-folded")
         self.set_focus(self.entries)
 
+    def action_tab_why(self) -> None:
+        """Show why."""
+        self._show_tab(0)
+
+    def action_tab_sides(self) -> None:
+        """Show both sides."""
+        self._show_tab(1)
+
+    def action_tab_tar(self) -> None:
+        """Show the tar entry."""
+        self._show_tab(2)
+
+    def action_tab_content(self) -> None:
+        """Show the content."""
+        self._show_tab(3)
+
+    def action_tab_layers(self) -> None:
+        """Show what each layer holds."""
+        self._show_tab(4)
+
+    def action_previous_tab(self) -> None:
+        """Show the tab before."""
+        self._show_tab(self.detail.tab - 1)
+
+    def action_next_tab(self) -> None:
+        """Show the next tab."""
+        self._show_tab(self.detail.tab + 1)
+
+    def _show_tab(self, number: int) -> None:
+        self.remove_class("-folded")
+        self.detail.choose(number)
+
     def on_snapshot_tree_activated(self) -> None:
         """Enter on a file leads to its detail."""
         self.remove_class("-folded")
-        self.set_focus(self.query_one(DetailPane))
+        self.set_focus(self.detail.text)
 
     def on_detail_pane_left(self) -> None:
         """Back to the tree."""

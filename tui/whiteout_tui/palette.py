@@ -25,7 +25,8 @@ class ActionProvider(Provider):
         if isinstance(screen, BrowseScreen):
             carriers[Scope.BROWSE] = screen
             carriers[Scope.TREE] = screen.query_one(SnapshotTree)
-            carriers[Scope.TEXT] = carriers[Scope.DETAIL] = screen.query_one(DetailPane)
+            carriers[Scope.DETAIL] = screen.query_one(DetailPane)
+            carriers[Scope.TEXT] = screen.query_one(DetailPane).text
         if isinstance(screen, PickerScreen):
             carriers[Scope.PICKER] = screen
         return [
