@@ -27,7 +27,7 @@ class Group(Enum):
     MOVE = "Move"
     TREE = "Open and close"
     VIEW = "View"
-    DETAIL = "The detail"
+    DETAIL = "Detail"
     EXPORT = "Export"
     APP = "App"
 
