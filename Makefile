@@ -2,12 +2,13 @@
 #
 #   make demo          build a small snapshot and open it
 #   make test          run the tests (PYTEST_ARGS="-k name" to choose)
+#   make fuzz          let coverage guide the fuzzing of every parser (FUZZ_SECONDS=10 for each)
 #   make bench         time the export against other tools (BENCH_ARGS=--quick to try it)
 #   make check         lint, types, tests and screenshots, as CI does
 
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
-.PHONY: demo test lint types screenshots screenshots-check bench check clean
+.PHONY: demo test fuzz lint types screenshots screenshots-check bench check clean
 
 VENV ?= .venv
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -38,6 +39,15 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+FUZZ_SECONDS ?= 10
+
+$(VENV)/installed-fuzz: $(VENV)/installed-dev
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/installed-fuzz
+	cd tests/fuzz && $(abspath $(BIN))/python guided.py all $(FUZZ_SECONDS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

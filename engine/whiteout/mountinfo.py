@@ -9,6 +9,7 @@ kernel's inode numbers can prove that these are the directories that were mounte
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from whiteout.errors import MountError, read_error, reason_of
 from whiteout.mountoptions import OverlayOptions, decode_octal, options_of_mountinfo
 
 MOUNTINFO = "/proc/self/mountinfo"
+_DEVICE = re.compile(rb"([0-9]{1,4}):([0-9]{1,7})")
 
 #: Where programs keep the layers that they mount by relative paths.
 _STORES = (
@@ -143,9 +145,11 @@ def _lines(path: str) -> Iterator[_Line]:
         kind = decode_octal(last[0])
         if kind != b"overlay" and not _is_fuse_overlayfs(kind):
             continue
-        major, _, minor = fields[2].partition(b":")
+        device = _DEVICE.fullmatch(fields[2])
+        if device is None:
+            continue
         yield _Line(
-            os.makedev(int(major), int(minor)),
+            os.makedev(int(device[1]), int(device[2])),
             decode_octal(fields[3]),
             decode_octal(fields[4]),
             kind.decode("ascii", "replace"),
