@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from whiteout.errors import UsageError, WhiteoutError
 from whiteout.sources.dockerroot import DataRoot, is_data_root
@@ -23,6 +24,7 @@ from whiteout.sources.subids import remapped_map
 
 _DATA_ROOTS = (b"/var/lib/docker", b"/var/snap/docker/common/var-lib-docker")
 _CONFIGURATION = b"/etc/docker/daemon.json"
+#: The subdirectory of a data root that a daemon with ``userns-remap`` uses: ``UID.GID``.
 _REMAPPED = re.compile(rb"([0-9]{1,10})\.([0-9]{1,10})")
 
 
@@ -44,7 +46,7 @@ class DockerSource:
         if path is None:
             places = list(data_roots(root))
         else:
-            places = list(_with_remapped(named_place(root, path, target)))
+            places = list(_with_remapped(_remapped(named_place(root, path, target))))
         if not name:
             raise UsageError(f"{scheme}: names nothing; give {scheme}:NAME, as in 'whiteout list'")
         return choose_among([DataRoot(place).records() for place in places], name, target)
@@ -84,16 +86,23 @@ def _configured(root: Root, path: bytes) -> tuple[bytes, ...]:
 
 
 def _with_remapped(place: Place) -> Iterator[Place]:
-    """The data root, and those in it of a daemon with ``userns-remap``, named ``UID.GID``."""
+    """The data root, and those in it of a daemon with ``userns-remap``."""
     yield place
     with suppress(OSError):
         for name in sorted(os.listdir(place.path)):
-            match = _REMAPPED.fullmatch(name)
             path = os.path.join(place.path, name)
-            if match and is_data_root(path):
-                with suppress(UsageError):
-                    idmap = remapped_map(place.root, int(match[1]), int(match[2]))
-                    yield Place(place.root, path, place.marks, idmap, named=True)
+            if _REMAPPED.fullmatch(name) and is_data_root(path):
+                yield _remapped(replace(place, path=path, named=True))
+
+
+def _remapped(place: Place) -> Place:
+    """The data root, with the owners of a daemon with ``userns-remap`` when its name is one's."""
+    match = _REMAPPED.fullmatch(os.path.basename(place.path))
+    if match is None:
+        return place
+    with suppress(UsageError):  # ids that no user can have
+        return replace(place, idmap=remapped_map(place.root, int(match[1]), int(match[2])))
+    return place
 
 
 SOURCE = DockerSource()

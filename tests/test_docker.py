@@ -1,0 +1,347 @@
+"""Docker as a source, against a real dockerd: what is listed, opened, and never touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.commands import Outcome, command, environment, whiteout
+from support.engines import Docker, dockerd, short_directory
+from support.overlay import mount_points_below
+from support.peerlayers import archived_layers, diff_differences, diff_lines, differences, entries
+from support.rootfs import CHANGES, MORE, make_rootfs, pack
+from support.stillness import stillness
+from whiteout.opening import open_target
+from whiteout.snapshot import Snapshot
+from whiteout.sources.model import Kind, Record
+from whiteout.sources.registry import discover
+from whiteout.sources.root import Root
+
+pytestmark = [pytest.mark.root, pytest.mark.peer("dockerd", "docker", "busybox")]
+
+TAR = "application/vnd.oci.image.layer.v1.tar"
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    top = tmp_path_factory.mktemp("rootfs")
+    archive = pack(make_rootfs(top / "fs"), top / "fs.tar")
+    with dockerd() as engine:
+
+        def container(name: str, image: str, *words: str) -> None:
+            limits = ("--network", "none", "--ulimit", "nofile=1024:1024")
+            engine.docker("run", "--name", name, *limits, image, *words)
+
+        engine.docker("import", archive, "base:1")
+        container("one", "base:1", "sh", "-c", CHANGES)
+        engine.docker("commit", "one", "team/img:2")
+        container("two", "team/img:2", "sh", "-c", MORE)
+        engine.docker("commit", "two", "team/img:3")
+        engine.docker("tag", "team/img:3", "team/img:latest")
+        engine.docker("create", "--name", "never", "base:1", "sh")
+        yield engine
+
+
+@pytest.fixture
+def root(engine: Docker) -> Root:
+    return Root(os.fsencode(engine.root))
+
+
+@pytest.fixture
+def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
+    return lambda *arguments: whiteout(capfdbinary, *arguments)
+
+
+def listed(root: Root) -> dict[str, Record]:
+    return {each.name: each for each in discover(root, ["docker"])}
+
+
+def opened(engine: Docker, name: str) -> Snapshot:
+    return open_target(os.fsencode(f"docker:[{engine.root}]{name}"))
+
+
+# what is listed
+
+
+def test_everything_is_listed_as_docker_names_it(engine: Docker, root: Root) -> None:
+    records = listed(root)
+    assert [(records[n].kind, records[n].layers) for n in ("one", "two", "never")] == [
+        (Kind.CONTAINER, 3),
+        (Kind.CONTAINER, 4),
+        (Kind.CONTAINER, 3),
+    ]
+    assert [records[n].notes for n in ("one", "never")] == [("exited",), ("created",)]
+    assert records["two"].parent == "team/img:2"
+    for name in ("base:1", "team/img:2", "team/img:3"):
+        inspected = engine.inspect(name)
+        record = records[name]
+        assert record.kind is Kind.IMAGE
+        assert inspected["Id"] in record.aliases
+        assert record.layers == len(inspected["RootFS"]["Layers"])
+        assert record.size == inspected["Size"]
+    layers = [each for each in records.values() if each.kind is Kind.IMAGE_LAYER]
+    assert len(layers) == 3
+    assert {each.layers for each in layers} == {1, 2, 3}
+    assert all(each.problem is None for each in records.values())
+
+
+def test_the_directories_are_those_that_docker_names(engine: Docker, run: Run, root: Root) -> None:
+    for name in ("one", "two", "never", "base:1", "team/img:3"):
+        data = engine.inspect(name)["GraphDriver"]["Data"]
+        lower = data.get("LowerDir", "")
+        found = run("list", "--root", engine.root, f"docker:{name}", "--json").done().objects()
+        upper, *below = [each["path"] for each in found]
+        assert upper == data["UpperDir"]
+        assert below == [os.path.realpath(path) for path in filter(None, lower.split(":"))]
+    kinds = [each["kind"] for each in run("list", f"docker:[{engine.root}]two", "--json").objects()]
+    assert kinds == ["container", "init layer", "image layer", "image layer"]
+
+
+def test_every_way_to_name_it(engine: Docker, root: Root) -> None:
+    identity = engine.inspect("two")["Id"]
+    image = engine.inspect("team/img:3")["Id"].removeprefix("sha256:")
+    for name, same in (
+        (identity, "two"),
+        (identity[:12], "two"),
+        (image[:12], "team/img:3"),
+        (f"sha256:{image}", "team/img:3"),
+        ("team/img", "team/img:3"),
+        ("team/img:latest", "team/img:3"),
+    ):
+        wanted, expected = opened(engine, name), opened(engine, same)
+        assert (wanted.upperdir, wanted.lowerdirs) == (expected.upperdir, expected.lowerdirs)
+
+
+def test_a_running_container_is_the_mount_that_it_has(engine: Docker, run: Run) -> None:
+    limits = ("--network", "none", "--ulimit", "nofile=1024:1024")
+    engine.docker("run", "-d", "--name", "alive", *limits, "team/img:2", "sleep", "1000")
+    try:
+        engine.docker("exec", "alive", "sh", "-c", "echo now > /now")
+        merged = engine.inspect("alive")["GraphDriver"]["Data"]["MergedDir"]
+        by_name = run("changes", f"docker:[{engine.root}]alive", "--json").done().stdout
+        assert by_name == run("changes", merged, "--json").done().stdout
+        assert b"/now" in by_name
+        (record,) = [
+            each for each in listed(Root(os.fsencode(engine.root))).values() if each.name == "alive"
+        ]
+        assert record.notes == ("running",)
+    finally:
+        engine.docker("rm", "--force", "alive")
+
+
+# what changed, and the layer
+
+
+def test_the_changes_are_those_of_docker_diff(engine: Docker) -> None:
+    found, agreed = set[str](), set[tuple[str, bytes]]()
+    for name in ("one", "two", "never"):
+        lines = diff_lines(engine.docker("diff", name))
+        names, same = diff_differences(lines, opened(engine, name))
+        found |= names
+        agreed |= same
+    assert found == {"unchanged directory"}
+    assert {("D", b"/gone"), ("D", b"/d/x"), ("A", b"/d/y"), ("C", b"/etc/one")} <= agreed
+
+
+def test_the_layer_is_that_of_docker_but_for_its_conventions(
+    engine: Docker, run: Run, tmp_path: Path
+) -> None:
+    found = set()
+    for name in ("team/img:2", "team/img:3"):
+        engine.docker("save", "--output", tmp_path / "image.tar", name)
+        target = f"docker:[{engine.root}]{name}"
+        run("export", "--media-type", TAR, "-o", tmp_path / "layer.tar", target).done()
+        theirs = entries(archived_layers(tmp_path / "image.tar")[-1])
+        ours = entries((tmp_path / "layer.tar").read_bytes())
+        found |= differences(theirs, ours, opened(engine, name))
+    assert found == {
+        "mode and time of a whiteout",
+        "opaque directory: one mark",
+        "opaque directory: one whiteout for each name",
+        "unchanged directory",
+        "unchanged file",
+    }
+
+
+def test_several_layers_are_what_docker_has_no_command_for(engine: Docker, run: Run) -> None:
+    target = f"docker:[{engine.root}]team/img:3"
+    whole = run("changes", target, "--layer", "1..2").done().stdout.splitlines()
+    for line in (b"A /etc/three", b"M /tree", b"A /yours", b"D /gone", b"A /d/y"):
+        assert line in whole
+    assert not any(b"/etc/two" in line or b"/mine" in line for line in whole)
+
+
+# what is left alone
+
+
+def test_nothing_is_written_and_nothing_mounted(engine: Docker, run: Run, tmp_path: Path) -> None:
+    before = stillness(engine.root), mount_points_below(engine.root)
+    run("list", "--root", engine.root).done()
+    for name in ("one", "two", "base:1", "team/img:3"):
+        target = f"docker:[{engine.root}]{name}"
+        run("list", target).done()
+        run("changes", target).done()
+        run("export", "-o", tmp_path / "blob", target).done()
+    assert (stillness(engine.root), mount_points_below(engine.root)) == before
+
+
+# a copy of the data root
+
+
+@pytest.fixture
+def copy(engine: Docker) -> Iterator[Path]:
+    """A root with a copy of the data root in the usual place."""
+    with short_directory() as directory:
+        directory.chmod(0o755)
+        (directory / "var/lib").mkdir(parents=True)
+        data = directory / "var/lib/docker"
+        subprocess.run(["cp", "-a", engine.root, data], check=True, timeout=60)
+        yield directory
+
+
+def test_a_copy_gives_the_same(engine: Docker, run: Run, copy: Path) -> None:
+    records = run("list", "--root", copy, "--json", "--engine", "docker").done().objects()
+    live = run("list", "--root", engine.root, "--json", "--engine", "docker").done().objects()
+    for each in records + live:
+        del each["group"]
+    assert records == live
+    for name in ("two", "team/img:3"):
+        theirs = run("changes", "--null", f"docker:[{engine.root}]{name}").done().stdout
+        assert run("changes", "--null", "--root", copy, f"docker:{name}").done().stdout == theirs
+    for place in ("var", "var/lib", "var/lib/docker"):
+        moved = run("list", "--root", copy / place, "--json", "--engine", "docker").done().objects()
+        assert [each["target"] for each in moved] == [each["target"] for each in live]
+
+
+def test_links_of_a_copy_stay_inside(run: Run, copy: Path) -> None:
+    data = copy / "var/lib/docker"
+    expected = run("changes", "--root", copy, "docker:two").done().stdout
+    for link in (data / "overlay2/l").iterdir():
+        place = os.path.normpath(link.parent / link.readlink())
+        link.unlink()
+        link.symlink_to(place.removeprefix(str(copy)))  # absolute, as seen from inside
+    assert run("changes", "--root", copy, "docker:two").done().stdout == expected
+    layers = run("list", "--root", copy, "docker:two", "--json").done().objects()
+    assert all(each["path"].startswith(f"{copy}/") for each in layers)
+
+
+def test_the_data_root_of_daemon_json(run: Run, copy: Path) -> None:
+    (copy / "etc/docker").mkdir(parents=True)
+    (copy / "etc/docker/daemon.json").write_text(json.dumps({"data-root": "/srv/docker"}))
+    (copy / "srv").mkdir()
+    (copy / "var/lib/docker").rename(copy / "srv/docker")
+    found = run("list", "--root", copy, "--json", "--engine", "docker").done().objects()
+    assert "docker:two" in [each["target"] for each in found]
+    assert all("/srv/docker" in each["group"] for each in found)
+
+
+def test_owners_of_a_remapped_daemon(run: Run, copy: Path) -> None:
+    (copy / "etc").mkdir()
+    (copy / "etc/subuid").write_text("dockremap:200000:2000\n")
+    (copy / "etc/subgid").write_text("dockremap:300000:2000\n")
+    data = copy / "var/lib/docker"
+    data.rename(copy / "var/lib/inner")
+    data.mkdir()
+    (copy / "var/lib/inner").rename(data / "200000.300000")
+    inner = data / "200000.300000/overlay2"
+    for directory, names, files in os.walk(inner):
+        for name in (*names, *files):
+            path = os.path.join(directory, name)
+            status = os.lstat(path)
+            if status.st_uid < 200000:  # a name of a file that was not seen yet
+                os.lchown(path, status.st_uid + 200000, status.st_gid + 300000)
+    target = "docker:[/var/lib/docker/200000.300000]one"
+    verdicts = run("changes", "--root", copy, target, "--json").done().objects()
+    assert {each["path"] for each in verdicts} >= {"/mine", "/etc/two"}
+    run("export", "--root", copy, "--media-type", TAR, "-o", copy / "layer.tar", target).done()
+    ours = entries((copy / "layer.tar").read_bytes())
+    assert {(ours[name].uid, ours[name].gid) for name in (b"etc/two", b"d")} == {(0, 0)}
+    assert (ours[b"mine"].uid, ours[b"mine"].gid) == (1000, 1001)
+
+
+# what is damaged
+
+
+def test_what_is_damaged_spoils_its_own_row_alone(run: Run, copy: Path, engine: Docker) -> None:
+    data = copy / "var/lib/docker"
+    identity = engine.inspect("one")["Id"]
+    (data / f"containers/{identity}/config.v2.json").write_bytes(b'{"Name": "/one", "Driv')
+    image = engine.inspect("team/img:2")["Id"].removeprefix("sha256:")
+    (data / f"image/overlay2/imagedb/content/sha256/{image}").write_bytes(b"[" * 100_000)
+    records = {each.name: each for each in discover(Root(os.fsencode(copy)), ["docker"])}
+    assert "is damaged" in (records[identity].problem or "")
+    assert "is damaged" in (records["team/img:2"].problem or "")
+    assert records["two"].problem is None and records["team/img:3"].problem is None
+    run("changes", "--root", copy, "docker:two").done()
+    outcome = run("changes", "--root", copy, "docker:team/img:2")
+    assert outcome.status == 1 and b"is damaged" in outcome.stderr
+
+
+DAMAGES = (
+    ("repositories.json", b"\xff\xfe"),
+    ("repositories.json", b'{"Repositories": {"x": 3, "y": {"z": []}}}'),
+    ("layerdb/sha256/*/cache-id", b"../../../../etc"),
+    ("layerdb/sha256/*/cache-id", None),
+    ("layerdb/sha256/*/parent", b"sha256:nothing"),
+    ("layerdb/sha256/*/size", b"many"),
+    ("layerdb/mounts/*/mount-id", b"/etc"),
+    ("layerdb/mounts/*/mount-id", None),
+    ("imagedb/content/sha256/*", b"3"),
+    ("../../overlay2/*/lower", b"l/../../../../../etc:l/gone"),
+    ("../../overlay2/*/lower", b"/etc"),
+    ("../../overlay2/*/link", None),
+    ("../../containers/*/config.v2.json", b'{"Name": {"a": 1}, "Driver": 7, "State": []}'),
+    ("../../containers/*/config.v2.json", None),
+)
+
+
+def test_no_damage_is_a_crash_or_leads_out(run: Run, copy: Path) -> None:
+    (copy / "etc").mkdir()  # what leads out of the store ends here at most
+    for pattern, content in DAMAGES:
+        paths = list((copy / "var/lib/docker/image/overlay2").glob(pattern))
+        assert paths, pattern
+        whole = {path: path.read_bytes() for path in paths}
+        for path in paths:
+            path.unlink()
+            if content is not None:
+                path.write_bytes(content)
+        listing = run("list", "--root", copy, "--json", "--engine", "docker").done().objects()
+        assert listing, pattern
+        for target in filter(None, (each["target"] for each in listing)):
+            layers = run("list", "--root", copy, target, "--json")
+            assert layers.status in (0, 1, 2)
+            assert all(each["path"].startswith(f"{copy}/") for each in layers.objects())
+        for path, before in whole.items():
+            path.write_bytes(before)
+
+
+# without privileges
+
+
+def test_who_may_not_see_the_marks_is_told_and_cannot_export(copy: Path) -> None:
+    subprocess.run(["chmod", "-R", "a+rX", copy], check=True, timeout=60)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+    def ask(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*nobody, *command(*arguments)],
+            env=environment(),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+
+    listing = ask("list", "--root", copy)
+    assert b"docker:two" in listing.stdout
+    assert b"trusted.overlay" in listing.stderr
+    changes = ask("changes", "--root", copy, "docker:one")
+    assert b"beware: the trusted.overlay.* marks" in changes.stderr
+    refused = ask("export", "--root", copy, "docker:one", "-o", copy / "x")
+    assert refused.returncode == 1
+    assert not (copy / "x").exists()
