@@ -1,9 +1,12 @@
-"""The overlay mounts of this mount namespace, with their layers found and verified.
+"""The overlay mounts of this host, with their layers found and verified.
 
 ``/proc/self/mountinfo`` (proc_pid_mountinfo(5)) shows the options as they were given when the mount
 was made. Since then a directory may have moved, a relative path has lost what it was relative to,
 and the overlay itself may cover one of its layers. So each layer is looked up, and where the
 kernel's inode numbers can prove that these are the directories that were mounted, they must.
+
+The mounts of other namespaces, those of containers, are read from the tables of their processes. A
+mount that several namespaces show is one: it has one device number.
 """
 
 from __future__ import annotations
@@ -12,12 +15,13 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from whiteout.display import display_path
-from whiteout.errors import MountError, read_error, reason_of
+from whiteout.errors import MountError, ReadError, SnapshotChanged, read_error, reason_of
+from whiteout.mountnamespaces import MountNamespace, other_namespaces, other_roots
 from whiteout.mountoptions import OverlayOptions, decode_octal, options_of_mountinfo
 
 MOUNTINFO = "/proc/self/mountinfo"
@@ -31,7 +35,7 @@ _STORES = (
     b"/var/lib/containers/storage/overlay",
     b"/var/lib/buildkit/runc-overlayfs/snapshots",
 )
-_BY_HAND = "open it by its upper directory with --lower"
+_BY_HAND = "open it by its upper directory with --lower, or by its engine's name for it"
 _NO_ANSWER = "its layers do not answer; the filesystem that holds them may be dead"
 
 
@@ -42,7 +46,8 @@ class OverlayMount:
     ``layers`` are the directories that were found, topmost first: the upperdir when there is one,
     then the lowerdirs. ``data_layers`` hold only data. Both are empty when there is a ``problem``:
     a sentence on why the mount cannot be opened. ``device`` is its ``st_dev``. ``verified`` tells
-    whether inode numbers proved that the layers are the mounted ones.
+    whether inode numbers proved that the layers are the mounted ones. ``namespace`` is None in this
+    process's own mount namespace; else ``mount_point`` is a path in that one.
     """
 
     mount_point: bytes
@@ -53,6 +58,12 @@ class OverlayMount:
     data_layers: tuple[bytes, ...] = ()
     verified: bool = False
     problem: str | None = None
+    namespace: MountNamespace | None = None
+
+    @property
+    def path(self) -> bytes:
+        """The mount point as a path of this process."""
+        return _seen_by(self.namespace, self.mount_point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,17 @@ class _Line:
     root: bytes
     mount_point: bytes
     type: str
+    source: bytes
     super_options: bytes
+    namespace: MountNamespace | None = None
+
+    @property
+    def path(self) -> bytes:
+        return _seen_by(self.namespace, self.mount_point)
+
+
+def _seen_by(namespace: MountNamespace | None, path: bytes) -> bytes:
+    return path if namespace is None else namespace.root + path
 
 
 class _Unresolved(Exception):
@@ -79,10 +100,49 @@ def overlay_mounts(path: str = MOUNTINFO, *, timeout: float = 2.0) -> tuple[Over
     Raises:
         ReadError: *path* cannot be read.
     """
-    by_device: dict[int, list[_Line]] = {}
-    for line in _lines(path):
-        by_device.setdefault(line.device, []).append(line)
-    return _resolve_all(list(by_device.values()), timeout)
+    return _resolve_all(_by_device(_lines(path)), timeout)
+
+
+def all_overlay_mounts(*, timeout: float = 2.0) -> tuple[OverlayMount, ...]:
+    """The overlay mounts of this mount namespace and then those that only others have.
+
+    Raises:
+        ReadError: the mounts of this namespace cannot be read.
+    """
+    return _resolve_all(_by_device(_all_lines()), timeout)
+
+
+def _all_lines() -> Iterator[_Line]:
+    yield from _lines(MOUNTINFO)
+    for namespace in other_namespaces():
+        with suppress(ReadError):  # its process has ended, or may not be looked at
+            yield from _lines(namespace.table, namespace)
+
+
+def _by_device(lines: Iterable[_Line]) -> list[list[_Line]]:
+    groups: dict[int, list[_Line]] = {}
+    for line in lines:
+        groups.setdefault(line.device, []).append(line)
+    return list(groups.values())
+
+
+def check_mounted(mount: OverlayMount) -> None:
+    """Make sure that *mount* still is what it was: only then nobody has deleted its layers.
+
+    Raises:
+        SnapshotChanged: it was unmounted.
+        ReadError: the mounts cannot be read.
+    """
+    for line in _lines(MOUNTINFO) if mount.namespace is None else _all_lines():
+        if line.device == mount.device:
+            with suppress(MountError):
+                if options_of_mountinfo(line.super_options) == mount.options:
+                    return
+    raise SnapshotChanged(
+        f"{display_path(mount.path)} is not mounted any more, so its layers may be half gone;"
+        " open it again",
+        mount.path,
+    )
 
 
 def find_mount(
@@ -97,11 +157,15 @@ def find_mount(
     """
     try:
         real = os.path.realpath(target, strict=True)
-        status = os.lstat(real)
+        status = os.stat(target)
         if not stat.S_ISDIR(status.st_mode):
             status = os.lstat(os.path.dirname(real))
     except OSError as error:
         raise read_error("open", target, error) from None
+    if path == MOUNTINFO and real != os.path.abspath(target):  # as through /proc/PID/root
+        foreign = _mounted_elsewhere(status, timeout)
+        if foreign is not None:
+            return foreign
     lines = [line for line in _lines(path) if line.device == status.st_dev]
     for line in lines:
         if line.mount_point == real and line.root == b"/":
@@ -127,11 +191,22 @@ def find_mount(
     )
 
 
+def _mounted_elsewhere(status: os.stat_result, timeout: float) -> OverlayMount | None:
+    """The mount of another namespace whose root *status* is of, when none of this one has it."""
+    lines = [line for line in _all_lines() if line.device == status.st_dev]
+    if not lines or lines[0].namespace is None:
+        return None
+    merged = _merged_root(_main_line(lines))
+    if merged is None or merged.st_ino != status.st_ino:
+        return None
+    return _resolve_all([lines], timeout)[0]
+
+
 def _contains(directory: bytes, path: bytes) -> bool:
     return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
 
 
-def _lines(path: str) -> Iterator[_Line]:
+def _lines(path: str, namespace: MountNamespace | None = None) -> Iterator[_Line]:
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -153,7 +228,9 @@ def _lines(path: str) -> Iterator[_Line]:
             decode_octal(fields[3]),
             decode_octal(fields[4]),
             kind.decode("ascii", "replace"),
+            decode_octal(last[1]),
             last[2],
+            namespace,
         )
 
 
@@ -172,7 +249,7 @@ def _main_line(lines: list[_Line]) -> _Line:
 def _merged_root(line: _Line) -> os.stat_result | None:
     """The status of the overlay's root, or None where another mount covers it."""
     try:
-        status = os.lstat(line.mount_point)
+        status = os.lstat(line.path)
     except OSError:
         return None
     return status if status.st_dev == line.device and line.root == b"/" else None
@@ -202,7 +279,9 @@ def _resolve_all(groups: list[list[_Line]], timeout: float) -> tuple[OverlayMoun
 
 
 def _unresolved(line: _Line) -> OverlayMount:
-    return OverlayMount(line.mount_point, line.device, line.type, OverlayOptions())
+    return OverlayMount(
+        line.mount_point, line.device, line.type, OverlayOptions(), namespace=line.namespace
+    )
 
 
 def _resolve(line: _Line) -> OverlayMount:
@@ -215,49 +294,97 @@ def _resolve(line: _Line) -> OverlayMount:
         )
     try:
         mount = replace(mount, options=options_of_mountinfo(line.super_options))
-        return _locate(mount, _merged_root(line))
+        return _locate(mount, _merged_root(line), line.source)
     except (_Unresolved, MountError) as problem:
         return replace(mount, problem=str(problem))
 
 
-def _locate(mount: OverlayMount, merged: os.stat_result | None) -> OverlayMount:
+def _locate(mount: OverlayMount, merged: os.stat_result | None, source: bytes) -> OverlayMount:
     """*mount* with its layers: the first candidate that passes every check."""
-    options = mount.options
-    upper = () if options.upperdir is None else (options.upperdir,)
-    shown = (*upper, *options.lowerdirs)
-    named = (*shown, *options.data_lowerdirs)
-    if not options.lowerdirs:
+    if not mount.options.lowerdirs:
         raise _Unresolved(f"mountinfo shows no lowerdir of it; {_BY_HAND}")
-    if all(path.startswith(b"/") for path in named):
-        return _checked(mount, shown, options.data_lowerdirs, merged)
-    accepted: list[OverlayMount] = []
-    refusal: str | None = None
-    for base in _bases(mount.mount_point, options):
-        layers = tuple(os.path.join(base, path) for path in shown)
-        data = tuple(os.path.join(base, path) for path in options.data_lowerdirs)
-        if not os.path.lexists(layers[-1]) and not os.path.lexists(layers[0]):
-            continue
-        try:
-            candidate = _checked(mount, layers, data, merged)
-        except _Unresolved as problem:
-            refusal = refusal or str(problem)
-            continue
-        if candidate.verified:
-            return candidate
-        accepted.append(candidate)
-    if len({candidate.layers for candidate in accepted}) == 1:
-        return accepted[0]
-    relative = next(path for path in named if not path.startswith(b"/"))
-    if accepted:
-        raise _Unresolved(
-            f"its layer {display_path(relative)} is a relative path that fits several "
-            f"directories; {_BY_HAND}"
+    refusals: list[str] = []
+    accepted: dict[_Identity, OverlayMount] = {}
+    for prefix, base in _places(mount):
+        found = _try(mount, prefix, base, merged, refusals)
+        if found is not None and found[0].verified:
+            return found[0]
+        if found is not None:
+            accepted.setdefault(found[1], found[0])
+    if len(accepted) == 1:
+        return next(iter(accepted.values()))
+    for prefix in other_roots() if not accepted else ():
+        found = _try(mount, prefix, b"/", merged, [])
+        if found is not None and found[0].verified:
+            return found[0]
+    raise _Unresolved(_refusal(mount.options, source, refusals, several=bool(accepted)))
+
+
+def _refusal(options: OverlayOptions, source: bytes, refusals: list[str], *, several: bool) -> str:
+    """Why no candidate could be taken."""
+    named = _named(options)
+    relative = next((path for path in named if not path.startswith(b"/")), None)
+    if several:
+        return (
+            f"its layer {display_path(relative or named[0])} fits several directories; {_BY_HAND}"
         )
-    raise _Unresolved(
-        refusal
-        or f"its layer {display_path(relative)} is relative to a directory that nobody recorded; "
-        f"{_BY_HAND}"
+    if source in (b"sysext", b"confext"):
+        return (
+            f"systemd-{source.decode()} made it of directories of a mount namespace that is gone;"
+            " the extensions are in /run/extensions and /var/lib/extensions"
+        )
+    if relative is not None and all(path.isdigit() for path in options.lowerdirs):
+        return (
+            f"its layer {display_path(relative)} is an open file of the program that mounted it,"
+            f" which nobody recorded; {_BY_HAND}"
+        )
+    if refusals:
+        return refusals[0]
+    return (
+        f"its layer {display_path(relative or named[0])} is relative to a directory that nobody"
+        f" recorded; {_BY_HAND}"
     )
+
+
+def _named(options: OverlayOptions) -> tuple[bytes, ...]:
+    upper = () if options.upperdir is None else (options.upperdir,)
+    return (*upper, *options.lowerdirs, *options.data_lowerdirs)
+
+
+def _places(mount: OverlayMount) -> Iterator[tuple[bytes, bytes]]:
+    """What the paths of the layers may be seen through, and what they may be relative to."""
+    prefixes = (b"",) if mount.namespace is None else (b"", mount.namespace.root)
+    relative = any(not path.startswith(b"/") for path in _named(mount.options))
+    for prefix in prefixes:
+        bases = _bases(mount.mount_point, mount.options) if relative else iter((b"/",))
+        for base in bases:
+            yield prefix, base
+    if relative and mount.namespace is not None:
+        yield b"", mount.namespace.directory
+
+
+#: The device and inode numbers of the layers.
+_Identity = tuple[tuple[int, int], ...]
+
+
+def _try(
+    mount: OverlayMount,
+    prefix: bytes,
+    base: bytes,
+    merged: os.stat_result | None,
+    refusals: list[str],
+) -> tuple[OverlayMount, _Identity] | None:
+    """*mount* with its layers seen through *prefix* and relative to *base*, if they can be it."""
+    named = [prefix + os.path.join(base, path) for path in _named(mount.options)]
+    relative = any(not path.startswith(b"/") for path in _named(mount.options))
+    count = len(named) - len(mount.options.data_lowerdirs)
+    if relative and not os.path.lexists(named[count - 1]) and not os.path.lexists(named[0]):
+        return None
+    try:
+        return _checked(mount, tuple(named[:count]), tuple(named[count:]), merged)
+    except _Unresolved as problem:
+        refusals.append(str(problem))
+        return None
 
 
 def _bases(mount_point: bytes, options: OverlayOptions) -> Iterator[bytes]:
@@ -288,7 +415,7 @@ def _checked(
     layers: tuple[bytes, ...],
     data: tuple[bytes, ...],
     merged: os.stat_result | None,
-) -> OverlayMount:
+) -> tuple[OverlayMount, _Identity]:
     """*mount* with *layers*, when all of them can be the mounted ones."""
     statuses = [_layer_status(path, mount.device) for path in (*layers, *data)]
     top = statuses[0]
@@ -300,7 +427,8 @@ def _checked(
                 f"{display_path(layers[0])} is not the directory that was mounted: it was "
                 f"replaced or moved since; {_BY_HAND}"
             )
-    return replace(mount, layers=layers, data_layers=data, verified=verified)
+    identity = tuple((status.st_dev, status.st_ino) for status in statuses)
+    return replace(mount, layers=layers, data_layers=data, verified=verified), identity
 
 
 def _layer_status(path: bytes, device: int) -> os.stat_result:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from whiteout.display import display_text
 from whiteout.errors import UsageError
 from whiteout.layers import Marks
-from whiteout.mountinfo import OverlayMount, overlay_mounts
+from whiteout.mountinfo import OverlayMount, all_overlay_mounts, check_mounted
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 from whiteout.sources.naming import choose
 from whiteout.sources.root import Root
@@ -17,17 +17,21 @@ from whiteout.sources.root import Root
 def stack_of_mount(mount: OverlayMount) -> LayerStack:
     """The layers of a mount that has no problem."""
     return LayerStack(
-        label=os.fsdecode(mount.mount_point),
+        label=os.fsdecode(mount.path),
         layers=tuple(StackLayer(path, os.fsdecode(path)) for path in mount.layers),
         data_layers=mount.data_layers,
         marks=Marks.USER if mount.options.userxattr else Marks.TRUSTED,
+        check=lambda: check_mounted(mount),
     )
 
 
 def record_of_mount(mount: OverlayMount) -> Record:
     """What is listed for *mount*."""
-    point = os.fsdecode(mount.mount_point)
+    point = os.fsdecode(mount.path)
     notes = []
+    if mount.namespace is not None:
+        program, process = os.fsdecode(mount.namespace.program), mount.namespace.process
+        notes.append(f"in the mount namespace of {program}, process {process}")
     if mount.problem is None:
         if mount.options.upperdir is None:
             notes.append("read-only")
@@ -40,6 +44,7 @@ def record_of_mount(mount: OverlayMount) -> Record:
         kind=Kind.MOUNT,
         group="overlay mounts",
         layers=len(mount.layers) or None,
+        aliases=(os.fsdecode(mount.mount_point),) if mount.namespace is not None else (),
         notes=tuple(notes),
         problem=mount.problem,
         marks=Marks.USER if mount.options.userxattr else Marks.TRUSTED,
@@ -56,7 +61,7 @@ class MountSource:
     def discover(self, root: Root) -> Iterator[Record]:
         """One record for each mounted overlay."""
         if root.is_host:
-            yield from map(record_of_mount, overlay_mounts())
+            yield from map(record_of_mount, all_overlay_mounts())
 
     def resolve(self, scheme: str, rest: str, root: Root) -> Record:
         """The overlay mounted at the path *rest*."""
