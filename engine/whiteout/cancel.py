@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-
 from whiteout.errors import Cancelled
 
 
 class CancelToken:
     """Tells a running operation that nobody wants its result any more. Safe between threads."""
 
-    __slots__ = ("_event",)
+    __slots__ = ("cancelled",)
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self.cancelled = False
+        """Whether :meth:`cancel` was called."""
 
     def cancel(self) -> None:
         """Ask the operation to stop."""
-        self._event.set()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether :meth:`cancel` was called."""
-        return self._event.is_set()
+        self.cancelled = True
 
     def check(self) -> None:
         """Raise :class:`~whiteout.errors.Cancelled` when the token was cancelled."""
-        if self._event.is_set():
+        if self.cancelled:
             raise Cancelled("cancelled")
 
 

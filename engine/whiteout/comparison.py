@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.cancel import CancelToken
 
@@ -34,8 +34,7 @@ class Fact:
     equal: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """The outcome of comparing an entry with the one in the base.
 
     ``decided_by`` names the last thing that was looked at. Capabilities, link targets and the

@@ -21,6 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from whiteout.cancel import CancelToken
 from whiteout.comparison import compare, compare_directories_only
@@ -42,8 +43,7 @@ class Rules(Enum):
     """BuildKit's first overlay differ: only directories are compared with the base."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A verdict with the live node behind its upper entry, for whoever needs the content."""
 
     verdict: Verdict

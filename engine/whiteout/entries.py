@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class EntryType(Enum):
@@ -31,8 +31,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a layer: its ``lstat``, and the layer that provides it.
 
     ``layer`` counts from the bottom of the stack that the entry was found in, beginning at 0.

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from whiteout.differ import Finding
 from whiteout.display import display_path
@@ -95,8 +96,7 @@ class _Parent:
     written: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LayerEntry:
+class LayerEntry(NamedTuple):
     """One entry of a layer. ``content`` is the file to take the bytes from, None for no bytes.
 
     ``path`` is the absolute path in the snapshot that the entry stands for.

@@ -8,8 +8,9 @@ cannot be used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import zlib
 from enum import Enum
+from typing import NamedTuple
 
 BLOCK = 512
 #: What ends an archive: exactly two blocks of zeros.
@@ -20,9 +21,11 @@ _PREFIX = 155
 _MAX_7_OCTAL = 0o7777777
 _MAX_11_OCTAL = 0o77777777777
 _MAGIC = b"ustar\x0000"
-_CHECKSUM_OF_REST = sum(_MAGIC) + 8 * 0x20
+_SUM_OF_BLANK_CHECKSUM = 8 * 0x20
 _NO_DEVICE = b"0000000\x000000000\x00"
-_CHECKSUM_OF_NO_DEVICE = sum(_NO_DEVICE)
+_PAX = b"x"
+#: Mode, owner, group, size and time.
+_NUMBERS = b"%07o\0%07o\0%07o\0%011o\0%011o\0"
 
 
 def padded(size: int) -> int:
@@ -42,8 +45,7 @@ class TypeFlag(Enum):
     FIFO = b"6"
 
 
-@dataclass(frozen=True, slots=True)
-class TarHeader:
+class TarHeader(NamedTuple):
     """One entry of a layer. ``mtime`` is in whole seconds since the epoch, ``size`` in bytes.
 
     ``name`` is relative, and ends with a slash for a directory. ``capability`` is the raw
@@ -63,7 +65,7 @@ class TarHeader:
 
     def as_link(self, name: bytes, target: bytes) -> TarHeader:
         """The header of a further *name* of the file that was stored as *target*."""
-        return replace(self, name=name, type=TypeFlag.LINK, linkname=target, size=0)
+        return self._replace(name=name, type=TypeFlag.LINK, linkname=target, size=0)
 
     def pax_records(self) -> dict[bytes, bytes]:
         """The PAX records that the entry needs, in the order they are written; often none."""
@@ -95,32 +97,40 @@ class TarHeader:
 
     def encode(self) -> bytes:
         """The header as bytes: one block, or more where PAX records are needed."""
+        name, linkname = self.name, self.linkname
+        if (
+            len(name) <= _NAME
+            and len(linkname) <= _NAME
+            and not self.capability
+            and self.uid <= _MAX_7_OCTAL
+            and self.gid <= _MAX_7_OCTAL
+            and self.size <= _MAX_11_OCTAL
+            and 0 <= self.mtime <= _MAX_11_OCTAL
+            and name.isascii()
+            and linkname.isascii()
+        ):
+            return self._block(name, b"", linkname)
         records = self.pax_records()
         if records:
-            pax = _pax_blocks(self.name, records)
-            return pax + self._block(_legacy(self.name), b"", _legacy(self.linkname))
-        if len(self.name) > _NAME:
-            prefix, name = split_name(self.name) or (b"", self.name)
-            return self._block(name, prefix, self.linkname)
-        return self._block(self.name, b"", self.linkname)
+            pax = _pax_blocks(name, records)
+            return pax + self._block(_legacy(name), b"", _legacy(linkname))
+        prefix, name = split_name(name) or (b"", name)
+        return self._block(name, prefix, linkname)
 
     def _block(self, name: bytes, prefix: bytes, linkname: bytes) -> bytes:
-        if self.device == (0, 0):
-            device, device_sum = _NO_DEVICE, _CHECKSUM_OF_NO_DEVICE
-        else:
-            device = b"%07o\0%07o\0" % self.device
-            device_sum = sum(device)
         return _block(
             name,
-            self.mode,
-            _fitting(self.uid, _MAX_7_OCTAL),
-            _fitting(self.gid, _MAX_7_OCTAL),
-            _fitting(self.size, _MAX_11_OCTAL),
-            _fitting(self.mtime, _MAX_11_OCTAL),
-            self.type.value,
+            _NUMBERS
+            % (
+                self.mode,
+                self.uid if self.uid <= _MAX_7_OCTAL else 0,
+                self.gid if self.gid <= _MAX_7_OCTAL else 0,
+                self.size if self.size <= _MAX_11_OCTAL else 0,
+                self.mtime if 0 <= self.mtime <= _MAX_11_OCTAL else 0,
+            ),
+            self.type._value_,
             linkname,
-            device,
-            device_sum,
+            b"%07o\0%07o\0" % self.device if self.device != (0, 0) else _NO_DEVICE,
             prefix,
         )
 
@@ -139,37 +149,21 @@ def split_name(name: bytes) -> tuple[bytes, bytes] | None:
     return name[:slash], name[slash + 1 :]
 
 
-def _fitting(value: int, maximum: int) -> int:
-    return value if 0 <= value <= maximum else 0
-
-
 def _block(
-    name: bytes,
-    mode: int,
-    uid: int,
-    gid: int,
-    size: int,
-    mtime: int,
-    typeflag: bytes,
-    linkname: bytes,
-    device: bytes,
-    device_sum: int,
-    prefix: bytes,
+    name: bytes, numbers: bytes, typeflag: bytes, linkname: bytes, device: bytes, prefix: bytes
 ) -> bytes:
-    numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, mtime)
-    checksum = (
-        sum(name)
-        + sum(numbers)
-        + typeflag[0]
-        + sum(linkname)
-        + device_sum
-        + sum(prefix)
-        + _CHECKSUM_OF_REST
-    )
-    return b"%b%b%06o\0 %b%b%b%b%b%b%b" % (
-        name.ljust(_NAME, b"\0"),
-        numbers,
-        checksum,
+    """One block. Every field is ASCII, which :func:`_sum` relies on."""
+    before = name.ljust(_NAME, b"\0") + numbers
+    if linkname or prefix or device is not _NO_DEVICE:
+        after = _after_checksum(typeflag, linkname, device, prefix)
+        rest = _sum(after)
+    else:
+        after, rest = _PLAIN[typeflag]
+    return b"%b%06o\0 %b" % (before, _sum(before) + rest + _SUM_OF_BLANK_CHECKSUM, after)
+
+
+def _after_checksum(typeflag: bytes, linkname: bytes, device: bytes, prefix: bytes) -> bytes:
+    return b"%b%b%b%b%b%b%b" % (
         typeflag,
         linkname.ljust(_NAME, b"\0"),
         _MAGIC,
@@ -178,6 +172,22 @@ def _block(
         prefix.ljust(_PREFIX, b"\0"),
         bytes(12),
     )
+
+
+def _sum(field: bytes) -> int:
+    """The sum of the bytes: the low half of an Adler-32, which counts from 1.
+
+    It counts modulo 65521, which the 512 ASCII bytes of a block cannot reach.
+    """
+    return (zlib.adler32(field) & 0xFFFF) - 1
+
+
+#: What follows the checksum of an entry without link name, device and prefix, and its sum.
+_PLAIN = {
+    flag: (after, _sum(after))
+    for flag in (member.value for member in TypeFlag)
+    for after in (_after_checksum(flag, b"", _NO_DEVICE, b""),)
+}
 
 
 def _ascii(text: bytes) -> bytes:
@@ -201,7 +211,7 @@ def _pax_blocks(name: bytes, records: dict[bytes, bytes]) -> bytes:
     directory, _, file = name.rpartition(b"/")
     pax_name = b"/".join(part for part in (directory, b"PaxHeaders.0", file) if part)
     pax_name = _ascii(pax_name)[:_NAME].rstrip(b"/")
-    header = _block(pax_name, 0, 0, 0, len(body), 0, b"x", b"", bytes(16), 0, b"")
+    header = _block(pax_name, _NUMBERS % (0, 0, 0, len(body), 0), _PAX, b"", bytes(16), b"")
     return header + body + bytes(-len(body) % BLOCK)
 
 

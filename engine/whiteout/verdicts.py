@@ -8,8 +8,8 @@ A :class:`Verdict` says what becomes of one path and holds every fact that was l
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from whiteout.comparison import Comparison, Fact
 from whiteout.entries import Entry, is_whiteout_device
@@ -76,8 +76,7 @@ class Method(Enum):
     """Both sides listed and merged by name: continuity's double walk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What becomes of one path, and why.
 
     ``path`` is absolute within the snapshot (``b"/etc/hosts"``). ``kind`` is None for what is
