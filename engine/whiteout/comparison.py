@@ -163,21 +163,35 @@ def same_content(base: Node, upper: Node, cancel: CancelToken) -> bool:
         OSError: one of them cannot be read.
         Cancelled: *cancel* was cancelled.
     """
-    with (
-        open(base.open_file(), "rb", buffering=0) as old,
-        open(upper.open_file(), "rb", buffering=0) as new,
-    ):
+    size = upper.status.st_size
+    old, new = base.open_file(), -1
+    try:
+        new = upper.open_file()
+        offset = 0
         while True:
             cancel.check()
-            left, right = _read_chunk(old.fileno()), _read_chunk(new.fileno())
+            left, right = _read_chunk(old, offset, size), _read_chunk(new, offset, size)
             if left != right:
                 return False
-            if not left:
+            offset += len(left)
+            if not left or offset == size:
                 return True
+    finally:
+        os.close(old)
+        if new >= 0:
+            os.close(new)
 
 
-def _read_chunk(descriptor: int) -> bytes:
-    chunk = os.read(descriptor, _CHUNK)
-    while 0 < len(chunk) < _CHUNK and (more := os.read(descriptor, _CHUNK - len(chunk))):
+def _read_chunk(descriptor: int, offset: int, size: int) -> bytes:
+    """:data:`_CHUNK` bytes, fewer only at the end of the file.
+
+    One byte more than the *size* is asked for: a file that ends there is at its end.
+    """
+    wanted = min(_CHUNK, size + 1 - offset)
+    chunk = os.pread(descriptor, wanted, offset)
+    while 0 < len(chunk) < wanted and offset + len(chunk) != size:
+        more = os.pread(descriptor, wanted - len(chunk), offset + len(chunk))
+        if not more:
+            break
         chunk += more
     return chunk

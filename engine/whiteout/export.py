@@ -22,9 +22,8 @@ from whiteout.display import display_path
 from whiteout.durable import write_all
 from whiteout.errors import RefusedError
 from whiteout.labels import UNCOMPRESSED
-from whiteout.layerentries import layer_entries
+from whiteout.layerentries import LayerPlan
 from whiteout.layers import Marks
-from whiteout.marks import is_whiteout
 from whiteout.mediatypes import TAR, check_level
 from whiteout.ocilayout import LayerRef, check_tag, tag_image
 from whiteout.outfile import file_target, write_error
@@ -229,24 +228,25 @@ class _LayerStream:
         with (
             Stage("compress", self._compressor.write) as self._compressing,
             Stage("diffid", self._hash.update if self._hash else _ignore) as self._hashing,
-            snapshot.findings(self._cancel) as findings,
+            snapshot.findings(self._cancel, opens_files=True) as findings,
         ):
-            for entry in layer_entries(self._watched(snapshot, findings)):
-                self._writer.write(entry)
-            self._writer.finish()
+            self._write_all(snapshot, findings)
         self._compressor.close()
         self.entries = self._writer.entries
         if self._hash is not None:
             self.diff_id = f"{ALGORITHM}:{self._hash.hexdigest()}"
         self._report()
 
-    def _watched(self, snapshot: Snapshot, findings: Iterator[Finding]) -> Iterator[Finding]:
+    def _write_all(self, snapshot: Snapshot, findings: Iterator[Finding]) -> None:
         original = snapshot.rules is Rules.ORIGINAL
+        plan, writer = LayerPlan(), self._writer
         for finding in findings:
             self._path = finding.verdict.path
             if original:
                 _check_original(finding)
-            yield finding
+            for entry in plan.entries(finding):
+                writer.write(entry)
+        writer.finish()
 
     def _write_tar(self, data: bytes | bytearray) -> None:
         if self._hash is not None:
@@ -279,7 +279,7 @@ def _check_original(finding: Finding) -> None:
         node is not None
         and node.is_file
         and not verdict.whiteout
-        and is_whiteout(node.part.directory, node.name, node.status, node.part.marks | Marks.BOTH)
+        and node.is_whiteout(node.part.marks | Marks.BOTH)
     ):
         what = "is a whiteout in the form of an attribute, which"
     else:

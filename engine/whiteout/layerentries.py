@@ -23,6 +23,10 @@ from whiteout.verdicts import ChangeKind, Reason
 
 WHITEOUT_PREFIX = b".wh."
 
+_FILE = TypeFlag.FILE
+_DELETE = ChangeKind.DELETE
+_UNREADABLE = Reason.UNREADABLE
+_NO_DEVICE = (0, 0)
 _TYPE_FLAGS = {
     stat.S_IFDIR: TypeFlag.DIRECTORY,
     stat.S_IFLNK: TypeFlag.SYMLINK,
@@ -51,9 +55,9 @@ def entry_header(path: bytes, node: Node) -> TarHeader:
     name = path[1:]
     size = 0
     linkname = b""
-    device = (0, 0)
+    device = _NO_DEVICE
     if node.is_file:
-        type_flag = TypeFlag.FILE
+        type_flag = _FILE
         size = status.st_size
     else:
         type_flag = _TYPE_FLAGS[stat.S_IFMT(status.st_mode)]
@@ -73,7 +77,7 @@ def entry_header(path: bytes, node: Node) -> TarHeader:
         status.st_mtime_ns // 1_000_000_000,
         linkname,
         device,
-        node.capability(),
+        node.capability() if node.attribute_names else b"",
     )
 
 
@@ -108,21 +112,23 @@ class LayerEntry(NamedTuple):
 
 
 def layer_entries(findings: Iterable[Finding]) -> Iterator[LayerEntry]:
-    """The entries of the layer that *findings* make, in order, as a stream.
-
-    The findings must hold every directory before its entries, skipped ones too, as
-    :func:`whiteout.differ.walk` gives them. No content is read.
+    """The entries of the layer that *findings* make, in order, as a stream (:class:`LayerPlan`).
 
     Raises:
         ReadError: something could not be read, so that the layer would be wrong.
     """
-    plan = _Plan()
+    plan = LayerPlan()
     for finding in findings:
         yield from plan.entries(finding)
 
 
-class _Plan:
-    """What must be remembered between entries: the directories above, and names of linked files."""
+class LayerPlan:
+    """Makes the entries of a layer from findings, taken one by one. No content is read.
+
+    The findings must hold every directory before its entries, skipped ones too, as
+    :func:`whiteout.differ.walk` gives them. Remembered are the directories above the current entry,
+    and the names of linked files.
+    """
 
     def __init__(self) -> None:
         self._parent = _Parent(b"", None, None, written=True)
@@ -130,20 +136,25 @@ class _Plan:
         self._unmodified: dict[tuple[int, int], list[tuple[bytes, _Parent]]] = {}
 
     def entries(self, finding: Finding) -> list[LayerEntry]:
-        """The entries that one finding makes: mostly one; none for what is not recorded."""
-        verdict, node = finding.verdict, finding.node
-        if verdict.reason is Reason.UNREADABLE:
-            raise ReadError(verdict.error or "", verdict.path)
+        """The entries that one finding makes: mostly one; none for what is not recorded.
+
+        Raises:
+            ReadError: something could not be read, so that the layer would be wrong.
+        """
+        verdict, node, _ = finding
         path, kind = verdict.path, verdict.kind
+        if verdict.reason is _UNREADABLE:
+            raise ReadError(verdict.error or "", path)
         self._leave(path)
         made: list[LayerEntry] = []
-        try:
-            if kind is ChangeKind.DELETE:
-                self._make(made, whiteout_header(path), path, self._parent)
-            elif node is not None and kind is not None:
-                self._change(made, path, node, kind)
-        except OSError as error:
-            raise read_error("read", path, error) from error
+        if kind is not None:
+            try:
+                if kind is _DELETE:
+                    self._make(made, whiteout_header(path), path, self._parent)
+                elif node is not None:
+                    self._change(made, path, node, kind)
+            except OSError as error:
+                raise read_error("read", path, error) from error
         if node is not None and node.is_directory:
             self._parent = _Parent(path, node, self._parent, kind is not None)
         return made

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Flag
 from types import TracebackType
+from typing import Protocol
 
 from whiteout import xattrs
 from whiteout.display import display_path
@@ -26,6 +27,8 @@ from whiteout.layerroots import mount_points, open_root
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+#: Of how many entries that are no regular files a directory remembers the names.
+_MAX_REMEMBERED = 1 << 16
 
 
 class Marks(Flag):
@@ -53,15 +56,26 @@ class Layer:
     idmap: IdMap | None = None
 
 
+class HoldsFile(Protocol):
+    """What has a file open that was opened before its content was asked for."""
+
+    def close_file(self) -> None:
+        """Close the file, unless it was handed on."""
+
+
 class Directories:
-    """A bounded pool of open directories. It belongs to one thread; close it when done."""
+    """A bounded pool of open directories. It belongs to one thread; close it when done.
+
+    It also knows which files were opened early, so that they are closed before the next ones are.
+    """
 
     def __init__(self, limit: int | None = None) -> None:
         if limit is None:
             soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
             limit = 512 if soft == resource.RLIM_INFINITY else max(16, min(512, soft // 3))
         self._limit = limit
-        self._open: OrderedDict[Directory, int] = OrderedDict()
+        self._open: OrderedDict[Directory, None] = OrderedDict()
+        self._files: list[HoldsFile] = []
         self._mounts = mount_points()
 
     def __enter__(self) -> Directories:
@@ -77,8 +91,18 @@ class Directories:
 
     def close(self) -> None:
         """Close every descriptor. The directories may still be used and are opened again."""
+        self.release_files()
         while self._open:
-            os.close(self._open.popitem()[1])
+            self._open.popitem()[0].close_descriptor()
+
+    def hold_file(self, holder: HoldsFile) -> None:
+        """Close the file of *holder* at the next :meth:`release_files`."""
+        self._files.append(holder)
+
+    def release_files(self) -> None:
+        """Close the files that were opened early and that nobody took over."""
+        while self._files:
+            self._files.pop().close_file()
 
     def root(self, layer: Layer) -> Directory:
         """The directory of *layer*, whose path may be a symlink; opened at once.
@@ -93,23 +117,19 @@ class Directories:
             raise read_error("open the layer", layer.path, error) from error
         return directory
 
-    def descriptor(self, directory: Directory) -> int:
-        """An open descriptor of *directory*, valid until the pool is asked for another one."""
-        descriptor = self._open.get(directory)
-        if descriptor is not None:
-            self._open.move_to_end(directory)
-            return descriptor
+    def open(self, directory: Directory) -> int:
+        """A new descriptor of *directory*, valid until the pool opens another one."""
         descriptor = self._reopen(directory)
         while len(self._open) >= self._limit:
-            os.close(self._open.popitem(last=False)[1])
-        self._open[directory] = descriptor
+            self._open.popitem(last=False)[0].close_descriptor()
+        self._open[directory] = None
         return descriptor
 
     def forget(self, directory: Directory) -> None:
         """Close *directory* if it is open."""
-        descriptor = self._open.pop(directory, None)
-        if descriptor is not None:
-            os.close(descriptor)
+        if directory in self._open:
+            del self._open[directory]
+            directory.close_descriptor()
 
     def _reopen(self, directory: Directory) -> int:
         missing = [directory]
@@ -119,7 +139,7 @@ class Directories:
         if top.parent is None:
             descriptor = open_root(top.name, self._mounts)
         else:
-            descriptor = os.open(top.name, _DIRECTORY, dir_fd=self._open[top.parent])
+            descriptor = os.open(top.name, _DIRECTORY, dir_fd=top.parent.descriptor())
         while missing:
             try:
                 below = os.open(missing.pop().name, _DIRECTORY, dir_fd=descriptor)
@@ -132,7 +152,7 @@ class Directories:
 class Directory:
     """One directory of a layer. Its methods raise ``OSError``, which the caller words."""
 
-    __slots__ = ("_pool", "idmap", "name", "parent")
+    __slots__ = ("_descriptor", "_irregular", "_known", "_pool", "idmap", "name", "parent")
 
     def __init__(
         self,
@@ -142,13 +162,23 @@ class Directory:
         idmap: IdMap | None = None,
     ) -> None:
         self._pool = pool
+        self._descriptor = -1
+        self._irregular: set[bytes] | None = None
+        self._known: set[bytes] | None = None
         self.parent = parent
         self.name = name
         self.idmap = idmap
 
     def descriptor(self) -> int:
         """An open descriptor, valid until another directory is used."""
-        return self._pool.descriptor(self)
+        if self._descriptor < 0:
+            self._descriptor = self._pool.open(self)
+        return self._descriptor
+
+    def close_descriptor(self) -> None:
+        """Close the descriptor; for the pool alone."""
+        os.close(self._descriptor)
+        self._descriptor = -1
 
     def close(self) -> None:
         """Give the descriptor back; the directory may be used again."""
@@ -166,7 +196,7 @@ class Directory:
 
     def path_of(self, name: bytes) -> bytes:
         """A path to *name* through the descriptor, for calls that take no ``dir_fd``."""
-        return b"/proc/self/fd/%d/%s" % (self._pool.descriptor(self), name)
+        return b"/proc/self/fd/%d/%s" % (self.descriptor(), name)
 
     def child(self, name: bytes) -> Directory:
         """The directory *name* in this one; not opened yet."""
@@ -174,24 +204,53 @@ class Directory:
 
     def names(self) -> list[bytes]:
         """The names in the directory, in byte order."""
-        return sorted(map(os.fsencode, os.listdir(self._pool.descriptor(self))))
+        names, _ = self._scan()
+        names.sort()
+        return names
 
     def names_and_whiteouts(self) -> tuple[list[bytes], set[bytes]]:
         """The names in the directory, and apart from them its whiteouts (devices 0:0)."""
-        names: list[bytes] = []
-        special: list[bytes] = []
-        with os.scandir(self._pool.descriptor(self)) as entries:
-            for entry in entries:
-                common = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
-                (names if common or entry.is_symlink() else special).append(os.fsencode(entry.name))
+        names, special = self._scan()
         whiteouts = set()
         for name in special:
             status = self.lstat(name)
             if status is not None and is_whiteout_device(status):
                 whiteouts.add(name)
-            else:
-                names.append(name)
+        if whiteouts:
+            names = [name for name in names if name not in whiteouts]
         return names, whiteouts
+
+    def _scan(self) -> tuple[list[bytes], list[bytes]]:
+        """All names, and those that are neither files, directories nor symlinks."""
+        names: list[bytes] = []
+        special: list[bytes] = []
+        irregular: set[bytes] = set()
+        with os.scandir(b"/proc/self/fd/%d" % self.descriptor()) as entries:
+            for entry in entries:
+                name = entry.name
+                names.append(name)
+                if not entry.is_file(follow_symlinks=False):
+                    if len(irregular) < _MAX_REMEMBERED:
+                        irregular.add(name)
+                    if not (entry.is_dir(follow_symlinks=False) or entry.is_symlink()):
+                        special.append(name)
+        self._irregular = irregular if len(irregular) < _MAX_REMEMBERED else None
+        return names, special
+
+    def expect(self, lookups: int) -> None:
+        """Prepare for that many calls of :meth:`lstat`, many of them for names that do not exist.
+
+        The directory is listed, unless it is much longer than what is looked for in it.
+        """
+        known = set()
+        left = 2 * lookups
+        with os.scandir(b"/proc/self/fd/%d" % self.descriptor()) as entries:
+            for entry in entries:
+                known.add(entry.name)
+                left -= 1
+                if left < 0:
+                    return
+        self._known = known
 
     def lstat(self, name: bytes) -> os.stat_result | None:
         """The status of *name* as the container sees it, or None where there is nothing."""
@@ -200,12 +259,32 @@ class Directory:
 
     def lstat_on_disk(self, name: bytes) -> os.stat_result | None:
         """The status of *name* with the owners that are on disk, or None where there is nothing."""
+        if self._known is not None and name not in self._known:
+            return None
         try:
-            return os.stat(name, dir_fd=self._pool.descriptor(self), follow_symlinks=False)
+            return os.lstat(name, dir_fd=self.descriptor())
         except OSError as error:
             if error.errno in _ABSENT:
                 return None
             raise
+
+    def open_listed_file(self, name: bytes) -> tuple[int, os.stat_result] | None:
+        """A descriptor for the content of *name* and its status, if that was listed as a file.
+
+        None where anything else is there, or where it cannot be opened: :meth:`lstat` and
+        :meth:`open_file` tell why.
+        """
+        if self._irregular is None or name in self._irregular:
+            return None
+        try:
+            descriptor = self._open_file(name)
+        except OSError:
+            return None
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return descriptor, status if self.idmap is None else self.idmap.to_container(status)
+        os.close(descriptor)
+        return None
 
     def open_file(self, name: bytes, expected: os.stat_result) -> int:
         """A descriptor for the content of the regular file *name*, the one *expected* is of.
@@ -227,7 +306,7 @@ class Directory:
         return descriptor
 
     def _open_file(self, name: bytes) -> int:
-        directory = self._pool.descriptor(self)
+        directory = self.descriptor()
         try:
             return os.open(name, _FILE | os.O_NOATIME, dir_fd=directory)
         except PermissionError:  # O_NOATIME is for the owner alone
@@ -235,7 +314,11 @@ class Directory:
 
     def readlink(self, name: bytes) -> bytes:
         """The target of the symlink *name*."""
-        return os.readlink(name, dir_fd=self._pool.descriptor(self))
+        return os.readlink(name, dir_fd=self.descriptor())
+
+    def own_attribute_names(self) -> list[str]:
+        """The names of the extended attributes of the directory itself."""
+        return xattrs.names(self.descriptor())
 
     def attribute_names(self, name: bytes) -> list[str]:
         """The names of the extended attributes of *name*."""

@@ -46,7 +46,11 @@ def read_marks(directory: Directory, name: bytes, marks: Marks, present: list[st
         OSError: an attribute cannot be read.
         ReadError: there is a redirect that must not be followed.
     """
-    if not present or not marks or not any(".overlay." in attribute for attribute in present):
+    if (
+        not present
+        or marks is Marks.PLAIN
+        or not any(".overlay." in attribute for attribute in present)
+    ):
         return UNMARKED
     opaque = b""
     redirect: bytes | None = None
@@ -75,14 +79,16 @@ def is_whiteout(directory: Directory, name: bytes, status: os.stat_result, marks
     Raises:
         OSError: the attributes cannot be read.
     """
-    if not marks:
+    if marks is Marks.PLAIN:
         return False
     if not stat.S_ISREG(status.st_mode):
         return is_whiteout_device(status)
-    if status.st_size:
-        return False
-    present = directory.attribute_names(name)
-    return any(prefix + "whiteout" in present for prefix in _prefixes(marks))
+    return not status.st_size and has_whiteout(directory.attribute_names(name), marks)
+
+
+def has_whiteout(present: list[str], marks: Marks) -> bool:
+    """Whether the attributes of an empty file, of which these are *present*, make it a whiteout."""
+    return bool(present) and any(prefix + "whiteout" in present for prefix in _prefixes(marks))
 
 
 def redirected(components: tuple[bytes, ...], position: int, redirect: bytes) -> tuple[bytes, ...]:

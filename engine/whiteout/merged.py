@@ -13,19 +13,22 @@ import os
 import stat
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from whiteout import xattrs
 from whiteout.display import display_path
-from whiteout.entries import Entry
+from whiteout.entries import Entry, is_whiteout_device
 from whiteout.errors import ReadError
 from whiteout.idmap import OVERFLOW_ID
 from whiteout.layers import Directories, Directory, Layer, Marks
-from whiteout.marks import UNMARKED, EntryMarks, is_whiteout, read_marks, redirected
+from whiteout.marks import UNMARKED, EntryMarks, has_whiteout, read_marks, redirected
+
+_PLAIN = Marks.PLAIN
+#: From how many look-ups on it pays to list the directories of several layers first.
+_MANY_LOOKUPS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A directory of one layer that takes part in a merged directory."""
 
     layer: int
@@ -38,12 +41,21 @@ class MergedView:
 
     Layers are numbered from the bottom, beginning at 0; data-only layers have no number.
 
+    With *opens_files* a file of a directory that was listed is opened when it is looked up, and not
+    a second time for its attributes and its content. The pool closes it with the files that it
+    holds, unless :meth:`Node.open_file` took it.
+
     Raises:
         ReadError: a layer cannot be opened.
     """
 
     def __init__(
-        self, layers: Sequence[Layer], pool: Directories, data_layers: Sequence[Layer] = ()
+        self,
+        layers: Sequence[Layer],
+        pool: Directories,
+        data_layers: Sequence[Layer] = (),
+        *,
+        opens_files: bool = False,
     ) -> None:
         top = len(layers) - 1
         parts = tuple(
@@ -52,6 +64,8 @@ class MergedView:
         )
         self.root = MergedDirectory(self, parts)
         self.data_roots = tuple(pool.root(layer) for layer in data_layers)
+        self.pool = pool
+        self.opens_files = opens_files
 
     def find(self, path: bytes) -> Node | None:
         """The entry at the absolute *path*, or None; the root has no entry.
@@ -92,21 +106,39 @@ class MergedDirectory:
             for mine, its in zip(self.parts, other.parts, strict=True)
         )
 
+    def expect(self, lookups: int) -> None:
+        """Prepare for that many calls of :meth:`lookup`: many layers, most without the name.
+
+        Raises:
+            OSError: a layer cannot be listed.
+        """
+        if lookups >= _MANY_LOOKUPS and len(self.parts) > 1:
+            for part in self.parts:
+                part.directory.expect(lookups)
+
     def lookup(self, name: bytes) -> Node | None:
         """What the view shows as *name*, or None where there is nothing or a whiteout."""
-        for position, part in enumerate(self.parts):
-            status = part.directory.lstat(name)
-            if status is not None:
-                if is_whiteout(part.directory, name, status, part.marks):
-                    return None
-                return Node(self, position, name, status)
+        for position in range(len(self.parts)):
+            node = self._node(position, name)
+            if node is not None:
+                return None if node.is_whiteout(node.part.marks) else node
         return None
 
     def lookup_raw(self, name: bytes) -> Node | None:
         """What the topmost part holds as *name*, whiteouts included."""
-        part = self.parts[0]
-        status = part.directory.lstat(name)
-        return None if status is None else Node(self, 0, name, status)
+        return self._node(0, name)
+
+    def _node(self, position: int, name: bytes) -> Node | None:
+        """What one part holds as *name*."""
+        directory = self.parts[position].directory
+        if self.view.opens_files:
+            opened = directory.open_listed_file(name)
+            if opened is not None:
+                node = Node(self, position, name, opened[1], opened[0])
+                self.view.pool.hold_file(node)
+                return node
+        status = directory.lstat(name)
+        return None if status is None else Node(self, position, name, status)
 
     def names(self) -> list[bytes]:
         """The names that the view shows, in byte order.
@@ -130,7 +162,7 @@ class MergedDirectory:
         hidden: set[bytes] = set()
         whiteouts_on_top: set[bytes] = set()
         for position, part in enumerate(self.parts):
-            if not part.marks:
+            if part.marks is _PLAIN:
                 shown.update(name for name in part.directory.names() if name not in hidden)
                 continue
             names, whiteouts = part.directory.names_and_whiteouts()
@@ -159,7 +191,7 @@ class MergedDirectory:
         found: list[Node] = []
         components: tuple[bytes, ...] = (node.name,)
         part = self.parts[node.position]
-        if not part.marks or (part.layer == 0 and not self.view.data_roots):
+        if part.marks is _PLAIN or (part.layer == 0 and not self.view.data_roots):
             marks = UNMARKED
         else:
             marks = node.marks
@@ -197,10 +229,10 @@ class MergedDirectory:
             status = directory.lstat(name)
             if status is None:
                 return None, components, ended
-            if is_whiteout(directory, name, status, part.marks):
-                return None, components, True
             holder = MergedDirectory(self.view, (Part(part.layer, part.marks, directory),))
             node = Node(holder, 0, name, status)
+            if node.is_whiteout(part.marks):
+                return None, components, True
             wanted = node.is_directory if rest or is_directory else node.is_file
             if not wanted:
                 return None, components, True
@@ -214,22 +246,23 @@ class MergedDirectory:
                 components = redirected(components, len(components) - 1 - rest, marks.redirect)
             if not rest:
                 return node, components, ended
-            directory = directory.child(name)
+            directory = node.child
         raise AssertionError("a path has at least one component")
 
 
 class Node:
     """One entry that a view shows, and the way to its content.
 
-    ``part`` is the part of the directory that provides it, ``entry`` the entry as data. A node is
-    valid as long as the pool of its directories. Its methods raise ``OSError``.
+    ``part`` is the part of the directory that provides it. A node is valid as long as the pool of
+    its directories. Its methods raise ``OSError``.
     """
 
     __slots__ = (
+        "_child",
+        "_file",
         "_marks",
         "_present",
         "directory",
-        "entry",
         "is_directory",
         "is_file",
         "name",
@@ -239,18 +272,36 @@ class Node:
     )
 
     def __init__(
-        self, directory: MergedDirectory, position: int, name: bytes, status: os.stat_result
+        self,
+        directory: MergedDirectory,
+        position: int,
+        name: bytes,
+        status: os.stat_result,
+        file: int = -1,
     ) -> None:
         self.directory = directory
         self.position = position
         self.name = name
         self.status = status
-        self.part = part = directory.parts[position]
-        self.entry = Entry(status, part.layer)
+        self.part = directory.parts[position]
         self.is_directory = stat.S_ISDIR(status.st_mode)
         self.is_file = stat.S_ISREG(status.st_mode)
+        self._file = file
+        self._child: Directory | None = None
         self._present: list[str] | None = None
         self._marks: EntryMarks | None = None
+
+    @property
+    def entry(self) -> Entry:
+        """The entry as data."""
+        return Entry(self.status, self.part.layer)
+
+    @property
+    def child(self) -> Directory:
+        """The directory itself, where it is one, as its own layer holds it."""
+        if self._child is None:
+            self._child = self.part.directory.child(self.name)
+        return self._child
 
     @property
     def path(self) -> bytes:
@@ -261,8 +312,19 @@ class Node:
     def attribute_names(self) -> list[str]:
         """The names of the extended attributes, read once."""
         if self._present is None:
-            self._present = self.part.directory.attribute_names(self.name)
+            self._present = self._attribute_names()
         return self._present
+
+    def _attribute_names(self) -> list[str]:
+        """Through a descriptor where there is one: a path through ``/proc`` costs eight times."""
+        if self._file >= 0:
+            return xattrs.names(self._file)
+        if self.is_directory:
+            try:
+                return self.child.own_attribute_names()
+            except PermissionError:  # it may not be opened, and yet it can be asked
+                pass
+        return self.part.directory.attribute_names(self.name)
 
     @property
     def marks(self) -> EntryMarks:
@@ -271,10 +333,18 @@ class Node:
             part = self.part
             self._marks = (
                 read_marks(part.directory, self.name, part.marks, self.attribute_names)
-                if part.marks
+                if part.marks is not _PLAIN
                 else UNMARKED
             )
         return self._marks
+
+    def is_whiteout(self, marks: Marks) -> bool:
+        """Whether it is a whiteout, where *marks* count (:func:`whiteout.marks.is_whiteout`)."""
+        if marks is _PLAIN:
+            return False
+        if self.is_file:
+            return not self.status.st_size and has_whiteout(self.attribute_names, marks)
+        return is_whiteout_device(self.status)
 
     def capability(self) -> bytes:
         """The raw ``security.capability``, empty where there is none."""
@@ -309,17 +379,16 @@ class Node:
     def open_directory(self) -> MergedDirectory:
         """The directory, merged with those below it."""
         part = self.part
-        own = Part(part.layer, part.marks, part.directory.child(self.name))
+        own = Part(part.layer, part.marks, self.child)
         lower, _ = self.directory.below(self)
-        parts = [Part(n.part.layer, n.part.marks, n.part.directory.child(n.name)) for n in lower]
+        parts = [Part(n.part.layer, n.part.marks, n.child) for n in lower]
         return MergedDirectory(self.directory.view, (own, *parts))
 
     def open_top(self) -> MergedDirectory:
         """The directory as its own layer alone holds it."""
         part = self.part
-        return MergedDirectory(
-            self.directory.view, (Part(part.layer, part.marks, part.directory.child(self.name)),)
-        )
+        own = Part(part.layer, part.marks, self.child)
+        return MergedDirectory(self.directory.view, (own,))
 
     def open_file(self) -> int:
         """A descriptor for reading the content; that of a metacopy comes from the layers below.
@@ -328,9 +397,18 @@ class Node:
             SnapshotChanged: something else is there by now.
             ReadError: it is a metacopy and no layer has the data.
         """
-        if self.status.st_size and self.part.marks and self.marks.metacopy:
+        if self.status.st_size and self.part.marks is not _PLAIN and self.marks.metacopy:
             return self._open_data()
+        if self._file >= 0:
+            descriptor, self._file = self._file, -1
+            return descriptor
         return self.part.directory.open_file(self.name, self.status)
+
+    def close_file(self) -> None:
+        """Close the file that was opened at the look-up, unless :meth:`open_file` took it."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def _open_data(self) -> int:
         lower, components = self.directory.below(self)

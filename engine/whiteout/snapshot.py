@@ -60,15 +60,19 @@ class Snapshot:
         return self.method.value
 
     @contextmanager
-    def reading(self, cancel: CancelToken = NEVER) -> Iterator[Standing]:
+    def reading(
+        self, cancel: CancelToken = NEVER, *, opens_files: bool = False
+    ) -> Iterator[Standing]:
         """The standing of the root, valid within the block.
+
+        *opens_files* serves who reads most contents (:class:`~whiteout.merged.MergedView`).
 
         Raises:
             ReadError: a layer cannot be opened.
             SnapshotChanged: its owner took a layer away while the block ran.
         """
         try:
-            with self._opened(cancel) as root:
+            with self._opened(cancel, opens_files) as root:
                 yield root
         except ReadError:
             self._still_there()
@@ -80,11 +84,12 @@ class Snapshot:
             self.check()
 
     @contextmanager
-    def _opened(self, cancel: CancelToken) -> Iterator[Standing]:
+    def _opened(self, cancel: CancelToken, opens_files: bool) -> Iterator[Standing]:
         with Directories() as pool:
             trees = Trees(
-                MergedView(self.base, pool, self.data_layers),
-                MergedView(self.merged, pool, self.data_layers),
+                pool,
+                MergedView(self.base, pool, self.data_layers, opens_files=opens_files),
+                MergedView(self.merged, pool, self.data_layers, opens_files=opens_files),
                 self.rules,
                 cancel,
                 self.shared,
@@ -155,14 +160,16 @@ class Snapshot:
 
     @contextmanager
     def findings(
-        self, cancel: CancelToken = NEVER, *, removed: bool = False
+        self, cancel: CancelToken = NEVER, *, removed: bool = False, opens_files: bool = False
     ) -> Iterator[Iterator[Finding]]:
         """The full stream with live nodes, for writing the layer; valid within the block.
 
-        With *removed* also what was below a removed directory.
+        With *removed* also what was below a removed directory. With *opens_files* the file of a
+        finding is open until the next finding is asked for
+        (:class:`~whiteout.merged.MergedView`).
 
         Raises:
             ReadError: a layer cannot be opened.
         """
-        with self.reading(cancel) as root:
+        with self.reading(cancel, opens_files=opens_files) as root:
             yield walk(root, removed=removed)

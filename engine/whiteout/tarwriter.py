@@ -41,12 +41,13 @@ class TarWriter:
         """
         self._cancel.check()
         self.entries += 1
-        self._buffer += entry.header.encode()
-        if entry.content is not None:
+        header, content = entry
+        self._buffer += header.encode()
+        if content is not None:
             try:
-                self._copy(entry.content, entry.header.size)
+                self._copy(content, header.size)
             except OSError as error:
-                raise read_error("read", entry.content.path, error) from error
+                raise read_error("read", content.path, error) from error
         if len(self._buffer) >= _FLUSH:
             self._flush()
 
