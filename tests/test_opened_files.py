@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from whiteout.differ import Finding
-from whiteout.layers import Directories
+from whiteout.layers import Directories, Layer
 from whiteout.opening import open_pair
 from whiteout.snapshot import Snapshot
 
@@ -112,7 +112,7 @@ def test_a_directory_that_was_expected_to_lack_names_shows_those_it_has(tmp_path
     for number in range(5):
         write(tmp_path / f"f{number}", b"")
     with Directories() as pool:
-        few, many = pool.root(os.fsencode(tmp_path)), pool.root(os.fsencode(tmp_path))
+        few, many = (pool.root(Layer(os.fsencode(tmp_path))) for _ in range(2))
         few.expect(1)  # the directory is longer than twice that, and so is not read to its end
         many.expect(100)
         for directory in (few, many):
