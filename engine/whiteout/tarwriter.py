@@ -41,7 +41,7 @@ class TarWriter:
         """
         self._cancel.check()
         self.entries += 1
-        header, content = entry
+        header, _, content = entry
         self._buffer += header.encode()
         if content is not None:
             try:
