@@ -23,6 +23,7 @@ from whiteout.sources.containerdmeta import (
 from whiteout.sources.containerdroots import StoreRoot, store_roots
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 from whiteout.sources.naming import choose
+from whiteout.sources.places import Place, place_of
 from whiteout.sources.root import Root
 from whiteout.sources.snapshotter import SnapshotEntry, SnapshotKind, Snapshotter
 
@@ -68,14 +69,27 @@ class ContainerdSource:
 
 def store_records(place: StoreRoot, engine: str = "containerd") -> Iterator[Record]:
     """What the store at *place* holds; the reason when it cannot be read."""
-    store = _Store(place, engine)
     try:
+        store = _Store(place, engine)
         found = list(namespaces(open_bolt(place.meta)))
     except ReadError as error:
-        yield Record("", engine, engine, Kind.STORE, store.group(), problem=_advice(error))
-        return
-    for namespace in found:
-        yield from store.records(namespace)
+        yield unreadable(engine, place, _advice(error))
+    except OSError as error:
+        yield unreadable(engine, place, f"cannot read its store: {reason_of(error)}")
+    else:
+        for namespace in found:
+            yield from store.records(namespace)
+
+
+def unreadable(engine: str, place: StoreRoot, problem: str) -> Record:
+    """The record of a store that cannot be read."""
+    return Record("", engine, engine, Kind.STORE, group_of(engine, place), problem=problem)
+
+
+def group_of(engine: str, place: StoreRoot, namespace: str | None = None) -> str:
+    """The heading of a store, or of one of its namespaces."""
+    where = "" if namespace is None else f" · namespace {namespace}"
+    return f"{engine}{where} · {os.fsdecode(place.shown)}"
 
 
 def _advice(error: ReadError) -> str:
@@ -92,10 +106,7 @@ class _Store:
         self._snapshotters: dict[str, Snapshotter | str] = {}
         self._numbers: dict[str, frozenset[int]] = {}
         self._depths: dict[str, dict[str, int]] = {}
-
-    def group(self, namespace: str | None = None) -> str:
-        where = "" if namespace is None else f" · namespace {namespace}"
-        return f"{self._engine}{where} · {os.fsdecode(self._place.shown)}"
+        self._owner = place_of(place.root, place.path, named=False)
 
     def records(self, namespace: Namespace) -> Iterator[Record]:
         taken = set()
@@ -179,7 +190,7 @@ class _Store:
             name=name,
             engine=self._engine,
             kind=kind,
-            group=self.group(namespace.name),
+            group=group_of(self._engine, self._place, namespace.name),
         )
         found = self._snapshotter(snapshotter) if snapshotter else None
         if isinstance(found, str):
@@ -195,7 +206,7 @@ class _Store:
             problem = f"its directory {display_path(found.path(entry))} is gone"
         elif entry.kind is SnapshotKind.VIEW and entry.parent is not None:
             depth -= 1
-        place, inner = self._place, entry.name
+        place, inner, owner = self._place, entry.name, self._owner
         return replace(
             record,
             parent=snapshot.parent,
@@ -203,8 +214,8 @@ class _Store:
             created=entry.created,
             size=entry.size if entry.kind is SnapshotKind.COMMITTED else None,
             problem=problem,
-            marks=found.marks,
-            opener=lambda: stack_of(place.snapshotter(snapshotter), inner, name, kind),
+            marks=owner.marks,
+            opener=lambda: stack_of(place.snapshotter(snapshotter), inner, name, kind, owner),
         )
 
     def _snapshotter(self, name: str) -> Snapshotter | str:
@@ -236,8 +247,10 @@ def kind_of(key: str, entry: SnapshotEntry | None) -> Kind:
     return Kind.SNAPSHOT
 
 
-def stack_of(directory: bytes, name: str, label: str, kind: Kind) -> LayerStack:
+def stack_of(directory: bytes, name: str, label: str, kind: Kind, owner: Place) -> LayerStack:
     """The layers of the snapshot that the snapshotter at *directory* calls *name*.
+
+    *owner* tells whose store it is, and so how owners and marks are read.
 
     Raises:
         MountError: it is gone.
@@ -259,10 +272,11 @@ def stack_of(directory: bytes, name: str, label: str, kind: Kind) -> LayerStack:
                 kind if own and kind is not Kind.IMAGE else kind_of(key, entry),
                 entry.created,
                 entry.size if entry.kind is SnapshotKind.COMMITTED else None,
+                owner.idmap,
             )
         )
     guard = snapshotter.guard(chain)
-    return LayerStack(label, tuple(layers), marks=snapshotter.marks, check=guard.check)
+    return LayerStack(label, tuple(layers), marks=owner.marks, check=guard.check)
 
 
 def client_key(name: str) -> str:

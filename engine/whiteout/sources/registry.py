@@ -14,6 +14,7 @@ from whiteout.sources.root import Root
 _MODULES: dict[str, str] = {
     "mount": "mounts",
     "containerd": "containerd",
+    "buildkit": "buildkit",
     "docker": "docker",
     "podman": "podman",
     "buildah": "podman",

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
 from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, SnapshotChanged
-from whiteout.layers import Marks
 from whiteout.sources.bolt import Bolt, Bucket, State, open_bolt, state_of
 from whiteout.sources.containerdtypes import text, timestamp, uvarint, varint
 
@@ -54,7 +52,6 @@ class Snapshotter:
         self.directory = directory
         self._bolt = open_bolt(os.path.join(directory, b"metadata.db"))
         self._entries = {entry.name: entry for entry in _entries(self._bolt)}
-        self.marks = _marks(directory)
 
     def get(self, name: str) -> SnapshotEntry | None:
         """The snapshot *name*, or None."""
@@ -148,14 +145,6 @@ class ChainGuard:
                     " was read; list again",
                     now.path(entry),
                 )
-
-
-def _marks(directory: bytes) -> Marks:
-    """The marks of its layers: ``user.overlay.*`` where it is not root's (userxattr)."""
-    with suppress(OSError):
-        if os.stat(directory).st_uid != 0:
-            return Marks.USER
-    return Marks.TRUSTED
 
 
 def _entries(bolt: Bolt) -> Iterator[SnapshotEntry]:
