@@ -138,26 +138,32 @@ def test_a_metacopy_takes_its_data_from_below(tmp_path: Path) -> None:
 
 @pytest.mark.root
 def test_links_are_told_apart_by_device_and_inode(tmp_path: Path) -> None:
-    """Two files with one inode number, each with two names, on two filesystems."""
+    """Two files with one inode number, each with two names, in lower layers on two filesystems."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    upper = make(tmp_path / "upper", {"a": {}, "b": {}})
+    lowers = [make(tmp_path / name, {}) for name in ("a", "b")]
+    renamed = {
+        name: Dir({}, xattrs={"trusted.overlay.redirect": b"/" + name.encode()}) for name in "ab"
+    }
+    upper = make(
+        tmp_path / "upper", {f"new-{name}": directory for name, directory in renamed.items()}
+    )
     mounted = []
     try:
-        for name in ("a", "b"):
-            assert libc.mount(b"tmpfs", os.fsencode(upper / name), b"tmpfs", 0, b"") == 0
-            mounted.append(upper / name)
-            make(upper / name / "one", File(name.encode()))
-            os.link(upper / name / "one", upper / name / "two")
-        assert (upper / "a/one").stat().st_ino == (upper / "b/one").stat().st_ino
-        entries = layer(
-            open_pair(os.fsencode(upper), [os.fsencode(make(tmp_path / "l", {}))]), tmp_path
-        )
+        for lower in lowers:
+            assert libc.mount(b"tmpfs", os.fsencode(lower), b"tmpfs", 0, b"") == 0
+            mounted.append(lower)
+            make(lower / lower.name, {"one": File(lower.name.encode())})
+            os.link(lower / lower.name / "one", lower / lower.name / "two")
+        one, other = (os.stat(lower / lower.name / "one") for lower in lowers)
+        assert one.st_ino == other.st_ino
+        snapshot = open_pair(os.fsencode(upper), [os.fsencode(lower) for lower in lowers])
+        entries = layer(snapshot, tmp_path)
     finally:
         for point in mounted:
             libc.umount2(os.fsencode(point), 2)
-    assert (entries["a/one"], entries["b/one"]) == (b"a", b"b")
+    assert (entries["new-a/one"], entries["new-b/one"]) == (b"a", b"b")
 
 
 def test_a_failed_export_leaves_no_archive(tmp_path: Path) -> None:

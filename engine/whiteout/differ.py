@@ -235,13 +235,15 @@ class OverlayStanding(Standing):
         redirect = None
         metacopy = False
         if marks is not UNMARKED:
+            merged = self.trees.merged
             if node.is_directory and marks.opaque == b"y":
                 opaque = Opaque.YES if base is not None else Opaque.WITHOUT_BASE
-            if node.is_directory and opaque is _NOT_OPAQUE:
-                redirect = marks.redirect
-            if marks.metacopy and node.is_file:
-                metacopy = True
-                node = self.trees.merged.find(path) or node
+            elif node.is_directory and (self.base is not None or merged.goes_elsewhere):
+                redirect = marks.redirect  # the kernel does not even look at it otherwise
+            metacopy = marks.metacopy and node.is_file
+            merged.check_followed(node, redirect=redirect is not None, metacopy=metacopy)
+            if metacopy:
+                node = merged.find(path) or node
         comparison = None
         if base is None:
             kind: ChangeKind | None = _ADD
@@ -365,6 +367,8 @@ class WalkingStanding(Standing):
                 kind, reason = None, _SAME
         marked = node.position == 0 and node.part.marks is not _PLAIN
         marks = node.marks if marked and (node.is_directory or node.is_file) else UNMARKED
+        if marks.metacopy and node.is_file:
+            self.trees.merged.check_followed(node, redirect=False, metacopy=True)
         return Finding(
             Verdict(
                 path,

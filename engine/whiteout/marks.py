@@ -2,7 +2,7 @@
 
 The rules are those of the kernel's ``Documentation/filesystems/overlayfs.rst`` and of
 ``fs/overlayfs/namei.c``. With ``userxattr`` the kernel follows neither redirects nor metacopy, as
-anybody could set those attributes.
+anybody could set those attributes; see :mod:`whiteout.following`.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ def _prefixes(marks: Marks) -> tuple[str, ...]:
 def read_marks(directory: Directory, name: bytes, marks: Marks, present: list[str]) -> EntryMarks:
     """The marks on *name*, whose attribute names are *present*.
 
+    Of directories where either namespace may count, only ``trusted.*`` redirects and metacopies do.
+
     Raises:
         OSError: an attribute cannot be read.
-        ReadError: there is a redirect that must not be followed.
     """
     if (
         not present
@@ -60,12 +61,7 @@ def read_marks(directory: Directory, name: bytes, marks: Marks, present: list[st
             value = directory.attribute(name, prefix + "opaque")
             opaque = value if value in (b"y", b"x") else b""
         whiteout = whiteout or prefix + "whiteout" in present
-        if prefix == USER_PREFIX:
-            if marks is Marks.USER and prefix + "redirect" in present:
-                raise ReadError(
-                    f"{display_name(name)} has a redirect in user.overlay.redirect, which overlayfs"
-                    " refuses to follow; read these layers with trusted.* marks"
-                )
+        if prefix == USER_PREFIX and marks is not Marks.USER:
             continue
         if prefix + "redirect" in present:
             redirect = directory.attribute(name, prefix + "redirect")

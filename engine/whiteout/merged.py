@@ -19,6 +19,7 @@ from whiteout import xattrs
 from whiteout.display import display_path
 from whiteout.entries import Entry, is_whiteout_device
 from whiteout.errors import ReadError
+from whiteout.following import FOLLOW_ALL, Following
 from whiteout.idmap import OVERFLOW_ID
 from whiteout.layers import Directories, Directory, Layer, Marks
 from whiteout.marks import UNMARKED, EntryMarks, has_whiteout, read_marks, redirected
@@ -40,6 +41,7 @@ class MergedView:
     """A read-only view of layers, given topmost first, and of data-only layers below them.
 
     Layers are numbered from the bottom, beginning at 0; data-only layers have no number.
+    *following* tells what the mount follows; what it does not is an error, as it is to the kernel.
 
     With *opens_files* a file of a directory that was listed is opened when it is looked up, and not
     a second time for its attributes and its content. The pool closes it with the files that it
@@ -54,6 +56,7 @@ class MergedView:
         layers: Sequence[Layer],
         pool: Directories,
         data_layers: Sequence[Layer] = (),
+        following: Following = FOLLOW_ALL,
         *,
         opens_files: bool = False,
     ) -> None:
@@ -66,6 +69,27 @@ class MergedView:
         self.data_roots = tuple(pool.root(layer) for layer in data_layers)
         self.pool = pool
         self.opens_files = opens_files
+        self.following = following
+        self.upper = top if following.top_is_upper else None
+        self.goes_elsewhere = following.redirects or bool(data_layers)
+
+    def check_followed(self, node: Node, *, redirect: bool, metacopy: bool) -> None:
+        """Refuse *node* where the kernel does: it has a mark that the mount does not follow.
+
+        Raises:
+            ReadError: the mark is not followed.
+        """
+        if redirect and not self.following.redirects:
+            what, option = "was renamed, and its redirect", "redirect_dir"
+        elif metacopy and not self.following.metacopy:
+            what, option = "holds metadata only, and its metacopy mark", "metacopy"
+        else:
+            return
+        raise ReadError(
+            f"{display_path(node.path)} {what} is not followed by this mount, so the kernel refuses"
+            f" to show it; mount the layers with {option}=on to see it",
+            node.path,
+        )
 
     def find(self, path: bytes) -> Node | None:
         """The entry at the absolute *path*, or None; the root has no entry.
@@ -177,77 +201,121 @@ class MergedDirectory:
         for part in self.parts:
             part.directory.close()
 
-    def below(self, node: Node) -> tuple[list[Node], tuple[bytes, ...]]:
+    def below(self, node: Node) -> tuple[list[Node], tuple[bytes, ...] | None]:
         """Where the search for *node* goes on in the parts further down.
 
         Gives the entries found there (directories below a directory, files below a metacopy, down
-        to the one with the data), and the path that was looked for last, whose first component is
-        empty when it counts from the root of the layers.
+        to the one with the data), and the path within the data-only layers where the data is, None
+        where it is not there. The order of the decisions is that of the kernel's ``ovl_lookup``.
 
         Raises:
             OSError: a layer cannot be read.
-            ReadError: a redirect is malformed.
+            ReadError: a redirect is malformed, or a mark is one that the mount does not follow.
         """
         found: list[Node] = []
-        components: tuple[bytes, ...] = (node.name,)
+        search = _Search((node.name,))
         part = self.parts[node.position]
         if part.marks is _PLAIN or (part.layer == 0 and not self.view.data_roots):
             marks = UNMARKED
         else:
             marks = node.marks
         if marks.opaque == b"y" or not (node.is_directory or marks.metacopy):
-            return found, components
+            return found, None
         candidates = deque(self.parts[node.position + 1 :])
+        search.metacopy = marks.metacopy and node.is_file
+        if candidates or self.view.goes_elsewhere:
+            search.follow(0, marks.redirect)
         absolute = False
-        if marks.redirect is not None:
-            components = redirected(components, 0, marks.redirect)
-        while True:
-            if not components[0] and not absolute:
+        while not search.ended:
+            if search.is_absolute and not absolute:
                 absolute = True
                 candidates = deque(p for p in self.view.root.parts if p.layer < part.layer)
             if not candidates:
-                return found, components
+                break
+            search.check(self.view, node)
             part = candidates.popleft()
-            hit, components, ended = self._below_in(part, components, node.is_directory)
+            last = part.layer == 0 if self.view.goes_elsewhere else not candidates
+            if last and self.view.data_roots and not node.is_directory:
+                last = False
+            hit = self._below_in(part, search, node.is_directory, last)
             if hit is not None:
                 found.append(hit)
-            if ended:
-                return found, components
+        from_lower = bool(found) or node.part.layer != self.view.upper
+        if search.metacopy and search.to_data and from_lower and self.view.data_roots:
+            return found, search.components
+        search.check(self.view, node)
+        return found, None
 
-    def _below_in(
-        self, part: Part, components: tuple[bytes, ...], is_directory: bool
-    ) -> tuple[Node | None, tuple[bytes, ...], bool]:
-        """Walk *components* within one layer.
+    def _below_in(self, part: Part, search: _Search, is_directory: bool, last: bool) -> Node | None:
+        """Walk the components of *search* within one layer, and give what is there.
 
-        Gives what is there, the path for the next layer, and whether the search ends here.
+        Marks in the *last* layer lead nowhere.
         """
+        components = search.components
         steps = components if components[0] else components[1:]
         directory = part.directory
-        ended = False
         for index, name in enumerate(steps):
             rest = len(steps) - 1 - index
             status = directory.lstat(name)
             if status is None:
-                return None, components, ended
+                return None
             holder = MergedDirectory(self.view, (Part(part.layer, part.marks, directory),))
             node = Node(holder, 0, name, status)
-            if node.is_whiteout(part.marks):
-                return None, components, True
             wanted = node.is_directory if rest or is_directory else node.is_file
-            if not wanted:
-                return None, components, True
-            lowest = part.layer == 0 and not self.view.data_roots
-            marks = UNMARKED if lowest else node.marks
+            if not wanted or node.is_whiteout(part.marks):
+                search.ended = True
+                return None
+            marks = UNMARKED if last else node.marks
             if node.is_directory:
-                ended = ended or marks.opaque == b"y"
+                stop = marks.opaque == b"y"
+                search.ended |= stop
             else:
-                ended = not marks.metacopy
-            if marks.redirect is not None and not ended:
-                components = redirected(components, len(components) - 1 - rest, marks.redirect)
+                stop = search.ended = not marks.metacopy
+                search.metacopy = not stop
+            if not (last or stop):
+                search.follow(len(search.components) - 1 - rest, marks.redirect)
             if not rest:
-                return node, components, ended
+                return node
             directory = node.child
         raise AssertionError("a path has at least one component")
+
+
+class _Search:
+    """A search from layer to layer: ``struct ovl_lookup_data`` of ``fs/overlayfs/namei.c``.
+
+    The first of ``components`` is empty when they count from the root of the layers. ``to_data``
+    tells that the entry looked at last has an absolute redirect: only then the kernel goes on to
+    the data-only layers.
+    """
+
+    __slots__ = ("components", "ended", "metacopy", "redirected", "to_data")
+
+    def __init__(self, components: tuple[bytes, ...]) -> None:
+        self.components = components
+        self.ended = False
+        self.metacopy = False
+        self.redirected = False
+        self.to_data = False
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether the components count from the root of the layers."""
+        return not self.components[0]
+
+    def follow(self, position: int, redirect: bytes | None) -> None:
+        """Go on where *redirect* leads; an absolute one goes on below an opaque directory, too."""
+        self.to_data = False
+        if redirect is None:
+            return
+        self.components = redirected(self.components, position, redirect)
+        self.redirected = True
+        if redirect.startswith(b"/"):
+            self.to_data = True
+            self.ended = False
+
+    def check(self, view: MergedView, node: Node) -> None:
+        """Refuse to go on where the mount does not follow."""
+        view.check_followed(node, redirect=self.redirected, metacopy=self.metacopy)
 
 
 class Node:
@@ -414,9 +482,8 @@ class Node:
         lower, components = self.directory.below(self)
         if lower and not lower[-1].marks.metacopy:
             return lower[-1].part.directory.open_file(lower[-1].name, lower[-1].status)
-        if not components[0]:
-            for root in self.directory.view.data_roots:
-                directory = root
+        if components is not None:
+            for directory in self.directory.view.data_roots:
                 for name in components[1:-1]:
                     directory = directory.child(name)
                 status = directory.lstat(components[-1])

@@ -16,6 +16,7 @@ from whiteout import mountinfo
 from whiteout.differ import Rules
 from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, NotOverlay, ReadError, UsageError, read_error
+from whiteout.following import Following
 from whiteout.idmap import IdMap
 from whiteout.layerroots import hidden_by_mount, mount_points
 from whiteout.layers import Layer, Marks
@@ -157,6 +158,7 @@ def open_pair(
         label=os.fsdecode(upperdir) if label is None else label,
         layers=tuple(StackLayer(path, idmap=each) for path, each in layers),
         marks=Marks.USER if userxattr else Marks.BOTH,
+        following=Following(redirects=not userxattr, metacopy=not userxattr),
     )
     return open_stack(stack, layer, differ=differ, rules=rules)
 
@@ -260,9 +262,9 @@ def open_stack(
                 f"{layers.words} are one diff; a directory that none of them has is the same on"
                 " both sides"
             )
-    elif differ is not DifferChoice.WALKING:
-        merged = (replace(merged[0], marks=Marks.BOTH), *base)
-    if number == 1 and len(base) == 1:
+    elif differ is not DifferChoice.WALKING and Marks.TRUSTED in stack.marks:
+        merged = (replace(merged[0], marks=Marks.BOTH), *base)  # BuildKit takes either for opaque
+    if number == 1 and len(base) == 1 and not stack.data_layers:
         base = (replace(base[0], marks=Marks.PLAIN),)
     which = f" · {layers.words} of {count:,}" if layers != LayerRange() else ""
     return Snapshot(
@@ -277,6 +279,7 @@ def open_stack(
         doubts=doubts + _hidden(layer.path for layer in merged),
         fallback=fallback,
         shared=fallback is not None,
+        following=replace(stack.following, top_is_upper=False) if layers.first else stack.following,
         check=stack.check,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.differ import (
@@ -23,6 +23,7 @@ from whiteout.differ import (
 )
 from whiteout.display import display_path
 from whiteout.errors import NotFound, ReadError
+from whiteout.following import FOLLOW_ALL, Following
 from whiteout.layers import Directories, Layer
 from whiteout.merged import MergedView
 from whiteout.metadata import Inspection, metadata_of
@@ -35,8 +36,8 @@ class Snapshot:
 
     ``base`` and ``merged`` are the two stacks, topmost layer first: everything below the snapshot,
     and everything with it. ``doubts`` are sentences on what the privileges of this process hide;
-    while there is one, no layer is exported. ``check`` is called after each reading and raises when
-    the layers were taken away meanwhile.
+    while there is one, no layer is exported. ``following`` is what the mount follows. ``check`` is
+    called after each reading and raises when the layers were taken away meanwhile.
     """
 
     label: str
@@ -48,6 +49,7 @@ class Snapshot:
     upperdir: bytes | None = None
     lowerdirs: tuple[bytes, ...] = ()
     doubts: tuple[str, ...] = ()
+    following: Following = FOLLOW_ALL
     fallback: str | None = None
     """Why the walking differ answers, when nobody asked for it."""
     check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
@@ -85,11 +87,13 @@ class Snapshot:
 
     @contextmanager
     def _opened(self, cancel: CancelToken, opens_files: bool) -> Iterator[Standing]:
+        below = replace(self.following, top_is_upper=False)
+        data = self.data_layers
         with Directories() as pool:
             trees = Trees(
                 pool,
-                MergedView(self.base, pool, self.data_layers, opens_files=opens_files),
-                MergedView(self.merged, pool, self.data_layers, opens_files=opens_files),
+                MergedView(self.base, pool, data, below, opens_files=opens_files),
+                MergedView(self.merged, pool, data, self.following, opens_files=opens_files),
                 self.rules,
                 cancel,
                 self.shared,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from whiteout.display import display_text
 from whiteout.errors import MountError
+from whiteout.following import FOLLOW_ALL, Following
 from whiteout.idmap import IdMap
 from whiteout.layers import Marks
 from whiteout.sources.root import Root
@@ -56,15 +57,17 @@ class LayerStack:
     """The layers of a snapshot, topmost first, and how they were mounted together.
 
     ``marks`` are what counts as overlayfs' marks in all of them. ``data_layers`` hold only the data
-    of files whose metadata lies above (``metacopy``). ``check`` is called after something was read
-    of them, and raises :class:`~whiteout.errors.SnapshotChanged` where the owner took a layer away
-    meanwhile, so that what is half deleted never passes for what it was.
+    of files whose metadata lies above (``metacopy``). ``following`` is what their mount follows.
+    ``check`` is called after something was read of them, and raises
+    :class:`~whiteout.errors.SnapshotChanged` where the owner took a layer away meanwhile, so that
+    what is half deleted never passes for what it was.
     """
 
     label: str
     layers: tuple[StackLayer, ...]
     data_layers: tuple[bytes, ...] = ()
     marks: Marks = Marks.TRUSTED
+    following: Following = FOLLOW_ALL
     check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 

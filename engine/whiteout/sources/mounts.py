@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from whiteout.display import display_text
 from whiteout.errors import UsageError
+from whiteout.following import following_of, kernel_defaults
 from whiteout.layers import Marks
 from whiteout.mountinfo import OverlayMount, all_overlay_mounts, check_mounted
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
@@ -21,6 +22,7 @@ def stack_of_mount(mount: OverlayMount) -> LayerStack:
         layers=tuple(StackLayer(path, os.fsdecode(path)) for path in mount.layers),
         data_layers=mount.data_layers,
         marks=Marks.USER if mount.options.userxattr else Marks.TRUSTED,
+        following=following_of(mount.options, kernel_defaults()),
         check=lambda: check_mounted(mount),
     )
 

@@ -1,0 +1,68 @@
+"""Overlay mounts that are nowhere in the tree: made with fsopen(2), gone with their descriptor."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterator, Sequence
+
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+_SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
+_CLOEXEC = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _syscall(*arguments: object) -> int:
+    result: int = _libc.syscall(*arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+@contextlib.contextmanager
+def detached_overlay(
+    layers: Sequence[bytes],
+    *,
+    data: Sequence[bytes] = (),
+    upper: tuple[bytes, bytes] | None = None,
+    options: Sequence[tuple[bytes, bytes | None]] = (),
+) -> Iterator[bytes]:
+    """The root of an overlay of *layers*, topmost first, and *data*-only layers; as a path.
+
+    *upper* are an upperdir and its workdir. An option is a name and a value, None for a flag.
+
+    Raises:
+        OSError: the kernel refuses; its reasons follow in the message.
+    """
+    context = _syscall(_FSOPEN, b"overlay", _CLOEXEC)
+    try:
+        settings: list[tuple[bytes, bytes | None]] = [*options]
+        settings += [(b"lowerdir+", layer) for layer in layers]
+        settings += [(b"datadir+", layer) for layer in data]
+        if upper is not None:
+            settings += [(b"upperdir", upper[0]), (b"workdir", upper[1])]
+        try:
+            for name, value in settings:
+                command = _SET_FLAG if value is None else _SET_STRING
+                _syscall(_FSCONFIG, context, command, name, value, 0)
+            _syscall(_FSCONFIG, context, _CREATE, None, None, 0)
+            mount = _syscall(_FSMOUNT, context, _CLOEXEC, 0)
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}: {_messages(context)}") from None
+    finally:
+        os.close(context)
+    root = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount)
+    os.close(mount)
+    try:
+        yield b"/proc/self/fd/%d" % root
+    finally:
+        os.close(root)
+
+
+def _messages(context: int) -> str:
+    found = []
+    with contextlib.suppress(OSError):
+        while text := os.read(context, 4096):
+            found.append(text.decode("utf-8", "replace").strip())
+    return "; ".join(found)
