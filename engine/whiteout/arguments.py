@@ -21,10 +21,11 @@ _SINK = """\
   oci:DIR[:TAG]                     an OCI image layout, made if missing
   docker-archive:FILE[:NAME[:TAG]]  a tar for docker load, podman load and ctr images import
   containerd://NAMESPACE/NAME       content and image of the containerd at --address
+  docker://HOST/REPOSITORY[:TAG]    a registry; credentials are those of docker, podman or skopeo
 
-It has the one layer; with --whole also those below it, each exported; with --base those of another
-image, taken as they are. Its times are 1970, or SOURCE_DATE_EPOCH, so that the same snapshot gives
-the same image."""
+The image has the one layer; with --whole also those below it, each exported; with --base those of
+another image, taken as they are: oci:DIR[:TAG] or docker://HOST/REPOSITORY[:TAG]. Its times are
+1970, or SOURCE_DATE_EPOCH, so that the same snapshot gives the same image."""
 
 _EXIT = "Exit status: 0 done, 1 failed, 2 wrong usage."
 
@@ -255,7 +256,7 @@ def _add_sink(parser: _Parser) -> None:
     group = parser.add_argument_group("images")
     group.add_argument("--to", metavar="SINK", help="write an image there; see below")
     group.add_argument("--whole", action="store_true", help="export the layers below, too")
-    group.add_argument("--base", metavar="IMAGE", help="put the layer on top of oci:DIR[:TAG]")
+    group.add_argument("--base", metavar="IMAGE", help="put the layer on top of it; see below")
     group.add_argument("--platform", metavar="OS/ARCH", help="of the image; of the base to take")
     group.add_argument("--created", metavar="TIME", help="of the image: RFC 3339, seconds, or now")
     group.add_argument("--author", help="of the image")
@@ -270,6 +271,7 @@ def _add_sink(parser: _Parser) -> None:
     group.add_argument(
         "--address", metavar="SOCKET", help="of containerd (default: $CONTAINERD_ADDRESS)"
     )
+    group.add_argument("--plain-http", action="store_true", help="do without TLS to the registry")
 
 
 def _verify(_: str) -> _Parser:

@@ -12,7 +12,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import chain
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -281,10 +281,10 @@ def _export(options: Namespace) -> int:
     check_level(media_type, options.level)
     if options.to is not None:
         return _export_image(options, media_type)
-    images = ("whole", "base", "platform", "created", "author", "comment", "annotation", "address")
-    for name in images:
+    for name in _OF_IMAGES:
         if getattr(options, name):
-            raise UsageError(f"--{name} is of images; say where the image shall go with --to")
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is of images; say where the image shall go with --to")
     to_store = {"--store": options.store, "--ref": options.ref, "--tag": options.tag}
     if options.output is not None:
         for name, value in to_store.items():
@@ -319,6 +319,12 @@ def _export(options: Namespace) -> int:
     return 0
 
 
+_OF_IMAGES = (
+    *("whole", "base", "platform", "created", "author", "comment", "annotation"),
+    *("address", "plain_http"),
+)
+
+
 def _export_image(options: Namespace, media_type: str) -> int:
     from whiteout.imagebuild import ImageOptions, parse_created, source_date_epoch
     from whiteout.platforms import parse_platform
@@ -337,7 +343,7 @@ def _export_image(options: Namespace, media_type: str) -> int:
         if not key or not equals:
             raise UsageError(f"{display_text(text)} is not an annotation; give KEY=VALUE")
         annotations[key] = value
-    sink = parse_sink(options.to, address=options.address or "")
+    sink = parse_sink(options.to, address=options.address or "", plain_http=options.plain_http)
     platform = parse_platform(options.platform) if options.platform else None
     created = parse_created(options.created) if options.created else source_date_epoch()
     image_options = ImageOptions(
@@ -350,8 +356,12 @@ def _export_image(options: Namespace, media_type: str) -> int:
     snapshot = _snapshot(options)
     snapshots = whole_stack(snapshot) if options.whole else (snapshot,)
     signal.signal(signal.SIGTERM, _interrupt)
-    base = open_image(options.base, platform) if options.base else None
-    with _ProgressLine() as line:
+    with ExitStack() as stack:
+        base = None
+        if options.base:
+            image = open_image(options.base, platform, plain_http=options.plain_http)
+            base = stack.enter_context(image)
+        line = stack.enter_context(_ProgressLine())
         result = export_to(
             sink,
             snapshots,

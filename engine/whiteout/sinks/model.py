@@ -15,6 +15,7 @@ from whiteout.errors import StoreError, reason_of
 from whiteout.export import Progress
 from whiteout.imagebuild import BuiltImage
 from whiteout.images import Blobs, Image, LayerRef, verified_chunks
+from whiteout.labels import UNCOMPRESSED
 
 
 class Action(Enum):
@@ -133,21 +134,29 @@ def copy_layers(
         StoreError: a layer cannot be read, or *store* not be written.
         Cancelled: *cancel* was cancelled.
     """
-    from whiteout.labels import UNCOMPRESSED
-
     there: list[str] = []
     for layer in image.layers:
-        descriptor = layer.descriptor
-        if not image.is_of_base(descriptor):
+        if not image.is_of_base(layer.descriptor):
             continue
-        if store.has(descriptor.digest, descriptor.size):
-            there.append(descriptor.digest)
-            continue
-        with store.writer(
-            f"whiteout-copy-{descriptor.digest}", expected_digest=descriptor.digest
-        ) as writer:
-            for chunk in image.chunks(descriptor, cancel):
-                writer.write(chunk)
-                report(Step(Action.COPY, descriptor.digest, writer.offset, descriptor.size))
-            writer.commit(descriptor.size, labels={UNCOMPRESSED: layer.diff_id})
+        if store.has(layer.descriptor.digest, layer.descriptor.size):
+            there.append(layer.descriptor.digest)
+        else:
+            copy_layer(image, layer, store, report, cancel)
     return tuple(there)
+
+
+def copy_layer(
+    image: PreparedImage,
+    layer: LayerRef,
+    store: ContentStore,
+    report: Report,
+    cancel: CancelToken,
+) -> None:
+    """Copy one layer into *store*; raises as :func:`copy_layers`."""
+    descriptor = layer.descriptor
+    ref = f"whiteout-copy-{descriptor.digest}"
+    with store.writer(ref, expected_digest=descriptor.digest) as writer:
+        for chunk in image.chunks(descriptor, cancel):
+            writer.write(chunk)
+            report(Step(Action.COPY, descriptor.digest, writer.offset, descriptor.size))
+        writer.commit(descriptor.size, labels={UNCOMPRESSED: layer.diff_id})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from whiteout.display import display_text
 from whiteout.errors import UsageError
 from whiteout.images import Image
@@ -14,11 +17,14 @@ SPELLINGS = {
     "oci:DIR[:TAG]": "an OCI image layout",
     "docker-archive:FILE[:NAME[:TAG]]": "a tar for docker load",
     "containerd://NAMESPACE/NAME": "the images of a containerd",
+    "docker://HOST/REPOSITORY[:TAG]": "a registry",
 }
 
 
-def parse_sink(text: str, *, address: str = "") -> Sink:
-    """The sink that *text* writes; *address* is the socket of its engine, where it has one.
+def parse_sink(text: str, *, address: str = "", plain_http: bool = False) -> Sink:
+    """The sink that *text* writes.
+
+    *address* is the socket of its engine, *plain_http* is for a registry without TLS.
 
     Raises:
         UsageError: it begins with no known transport, or is malformed.
@@ -40,13 +46,21 @@ def parse_sink(text: str, *, address: str = "") -> Sink:
 
             namespace, _, name = rest.removeprefix("//").partition("/")
             return Containerd(namespace, name, address)
+        if transport == "docker" and rest.startswith("//"):
+            from whiteout.references import parse_reference
+            from whiteout.sinks.registry import Registry
+
+            return Registry(parse_reference(rest.removeprefix("//")), plain_http)
     raise UsageError(
         f"{display_text(text)} is no place for images; give one of {', '.join(SPELLINGS)}"
     )
 
 
-def open_image(text: str, platform: Platform | None = None) -> Image:
-    """The image that *text* writes, for *platform* or this machine.
+@contextmanager
+def open_image(
+    text: str, platform: Platform | None = None, *, plain_http: bool = False
+) -> Iterator[Image]:
+    """The image that *text* writes, for *platform* or this machine, usable within the block.
 
     Raises:
         UsageError: it begins with no known transport, or is malformed.
@@ -58,5 +72,15 @@ def open_image(text: str, platform: Platform | None = None) -> Image:
         from whiteout.images import image_of_layout
 
         path, _, tag = rest.partition(":")
-        return image_of_layout(path, tag or None, platform)
-    raise UsageError(f"{display_text(text)} is no image; give oci:DIR[:TAG]")
+        yield image_of_layout(path, tag or None, platform)
+    elif transport == "docker" and rest.startswith("//"):
+        from whiteout.references import parse_reference
+        from whiteout.registry import image_of_registry
+
+        reference = parse_reference(rest.removeprefix("//"))
+        with image_of_registry(reference, platform, plain_http=plain_http) as image:
+            yield image
+    else:
+        raise UsageError(
+            f"{display_text(text)} is no image; give oci:DIR[:TAG] or docker://HOST/REPOSITORY:TAG"
+        )
