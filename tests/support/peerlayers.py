@@ -19,6 +19,12 @@ from whiteout.snapshot import Snapshot
 from whiteout.verdicts import ChangeKind, Reason, Verdict
 
 _OPAQUE = b".wh..wh..opq"
+#: What podman makes in a container for what it mounts there, and leaves out of ``podman diff``
+#: (``initInodes`` in its ``libpod/diff.go``).
+_OF_PODMAN = frozenset(
+    b"/dev /etc/hostname /etc/hosts /etc/mtab /etc/resolv.conf /proc /run /run/.containerenv"
+    b" /run/notify /run/secrets /sys".split()
+)
 _WHITEOUT = b".wh."
 
 
@@ -156,6 +162,8 @@ def _named_line(letter: str, path: bytes, verdict: Verdict | None) -> str:
 
 
 def _missing_line(letter: str, path: bytes, listed: set[tuple[str, bytes]]) -> str:
+    if path in _OF_PODMAN:
+        return "what podman makes for its own mounts"
     above = path
     while above != b"/":
         above = os.path.dirname(above)
