@@ -90,3 +90,24 @@ def test_the_count_sees_entries(tmp_path: Path) -> None:
     few, _ = system_calls(tmp_path, 5, path="/beside")
     many, _ = system_calls(tmp_path, 500, path="/beside")
     assert sum(many.values()) > sum(few.values()) + 495
+
+
+def test_the_walk_by_directories_gives_what_each_directory_gives_by_itself(tmp_path: Path) -> None:
+    from whiteout.demo import build_demo
+    from whiteout.opening import open_pair
+    from whiteout.verdicts import Verdict
+
+    demo = build_demo(os.fsencode(tmp_path / "demo"))
+    for differ in ("overlay", "walking"):
+        snapshot = open_pair(demo.upperdir, demo.lowerdirs, userxattr=True, differ=differ)
+        seen: list[bytes] = []
+        walked: list[Verdict] = []
+        for path, verdicts in snapshot.directories():
+            entries = list(verdicts)
+            assert entries == list(snapshot.children(path))
+            seen.append(path)
+            walked += entries
+        assert len(seen) == len(set(seen))
+        assert sorted(verdict.path for verdict in walked) == sorted(
+            verdict.path for verdict in snapshot.changes(skipped=True)
+        )

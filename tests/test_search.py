@@ -51,6 +51,8 @@ def make_opaque(entries: dict[str, object]) -> object:
         ("size:1K..2K", "blank"),
         ("size:<=1 kind:d", "x"),
         ("size:=5000", "Big.so"),
+        (">1K", "blank Big.so"),
+        ("-<=2K type:f", "Big.so"),
         ("name:*.so", "Big.so link.so"),
         ("path:/etc/*", "hidden x old.conf same blank"),
         ("flag:O", "hidden"),

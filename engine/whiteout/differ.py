@@ -510,6 +510,62 @@ def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
                 below = None
 
 
+def walk_directories(top: Standing) -> Iterator[tuple[bytes, Iterator[Finding]]]:
+    """Directory by directory: the path of each, and the findings of its own entries.
+
+    It goes where :func:`walk` goes, parents before their children, siblings in byte order. The
+    findings of a directory are to be taken before the next directory is asked for; they raise
+    :class:`ReadError` where the directory cannot be listed, and the walk may go on after that.
+
+    Raises:
+        Cancelled: the token was cancelled.
+    """
+    stack: list[tuple[Standing, Iterator[Finding | bytes]]] = []
+    below: Standing | None = top
+    while below is not None:
+        directories: list[Finding | bytes] = []
+        yield below.path or b"/", _noting_directories(below, directories)
+        stack.append((below, iter(directories)))
+        below = None
+        while stack and below is None:
+            standing, waiting = stack[-1]
+            directory = next(waiting, None)
+            if directory is None:
+                standing.close()
+                stack.pop()
+                continue
+            try:
+                below = _standing_of(standing, directory)
+            except ReadError as error:
+                name = directory if isinstance(directory, bytes) else directory.verdict.name
+                yield standing.child_path(name), _raising(error)
+
+
+#: How many directories of one directory are remembered whole; of more, only the names.
+_REMEMBERED = 1000
+
+
+def _noting_directories(
+    standing: Standing, directories: list[Finding | bytes]
+) -> Iterator[Finding]:
+    for finding in standing.entries():
+        upper = finding.verdict.upper
+        if upper is not None and upper.is_directory:
+            few = len(directories) < _REMEMBERED
+            directories.append(finding if few else finding.verdict.name)
+        yield finding
+
+
+def _standing_of(standing: Standing, directory: Finding | bytes) -> Standing | None:
+    finding = standing.finding(directory) if isinstance(directory, bytes) else directory
+    return step_into(standing, finding) if finding is not None else None
+
+
+def _raising(error: ReadError) -> Iterator[Finding]:
+    yield from ()
+    raise error
+
+
 def _listed(standing: Standing) -> Iterator[Finding]:
     try:
         yield from standing.entries()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from whiteout.display import display_name, display_text
 from whiteout.entries import EntryType
@@ -19,7 +20,22 @@ PathMatcher = Callable[[bytes], bool]
 Predicate = Callable[[Verdict], bool]
 
 
-def compile_path_query(text: str, *, regex: bool = False) -> PathMatcher:
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Text or an expression that is looked for.
+
+    ``matches`` is to be asked with the whole path when ``in_path``, else with the last component.
+    Where ``literal`` is not None, the answer is whether these bytes are in it; with ``folded`` they
+    are small letters, and the capital letters of ASCII count as small ones.
+    """
+
+    matches: PathMatcher
+    in_path: bool
+    literal: bytes | None = None
+    folded: bool = False
+
+
+def parse_query(text: str, *, regex: bool = False) -> Query:
     """A question to absolute paths: does the name contain *text*, or match it as expression?
 
     Text with a slash is looked for in the whole path, other text in the last component. Capital
@@ -30,20 +46,48 @@ def compile_path_query(text: str, *, regex: bool = False) -> PathMatcher:
         UsageError: the expression is malformed.
     """
     wanted = _encoded(text)
-    matches = _expression(text, wanted) if regex else _containing(text, wanted)
-    if b"/" in wanted:
-        return matches
-    return lambda path: matches(path.rpartition(b"/")[2])
+    in_path = b"/" in wanted
+    if regex:
+        return Query(_expression(text, wanted), in_path)
+    exact = _has_capital(text)
+    if "\\" in text:
+        shown = text if exact else text.lower()
+        if exact:
+            return Query(lambda name: shown in display_name(name), in_path)
+        return Query(lambda name: shown in display_name(name).lower(), in_path)
+    if exact:
+        return Query(lambda name: wanted in name, in_path, wanted)
+    if text.isascii():
+        small = wanted.lower()
+        return Query(lambda name: small in name.lower(), in_path, small, folded=True)
+    lowered = text.lower()
+    return Query(lambda name: lowered in _text(name).lower(), in_path)
+
+
+def compile_path_query(text: str, *, regex: bool = False) -> PathMatcher:
+    """As :func:`parse_query`, as a function of whole paths.
+
+    Raises:
+        UsageError: the expression is malformed.
+    """
+    query = parse_query(text, regex=regex)
+    if query.in_path:
+        return query.matches
+    return lambda path: query.matches(path.rpartition(b"/")[2])
 
 
 def compile_query(text: str, *, regex: bool = False) -> Predicate:
-    """As :func:`compile_path_query`, for verdicts.
+    """As :func:`parse_query`, as a function of verdicts.
 
     Raises:
         UsageError: the expression is malformed.
     """
     matches = compile_path_query(text, regex=regex)
     return lambda verdict: matches(verdict.path)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def _encoded(text: str) -> bytes:
@@ -70,23 +114,7 @@ def _expression(text: str, wanted: bytes) -> PathMatcher:
         raise UsageError(
             f"{display_text(text)} is no regular expression: {display_text(reason)}"
         ) from error
-    return lambda name: search_text(name.decode("utf-8", "surrogateescape")) is not None
-
-
-def _containing(text: str, wanted: bytes) -> PathMatcher:
-    exact = _has_capital(text)
-    if "\\" in text:
-        if exact:
-            return lambda name: text in display_name(name)
-        lowered = text.lower()
-        return lambda name: lowered in display_name(name).lower()
-    if exact:
-        return lambda name: wanted in name
-    if text.isascii():
-        small = wanted.lower()
-        return lambda name: small in name.lower()
-    folded = text.lower()
-    return lambda name: folded in name.decode("utf-8", "surrogateescape").lower()
+    return lambda name: search_text(_text(name)) is not None
 
 
 def _has_capital(text: str, *, regex: bool = False) -> bool:
@@ -133,20 +161,49 @@ FILTER_HELP = (
 )
 
 
-def compile_filter(text: str) -> Predicate:
-    """A question to verdicts: do all the terms of *text* hold? An empty text holds always.
+TermValue = Query | frozenset[str] | frozenset[EntryType] | tuple[int, int | None] | str | Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of a filter: the question as a function, and what it is made of.
+
+    ``value`` is, of ``name`` and ``path`` and of a term without a key a :class:`Query`; of ``kind``
+    a set of the words of :func:`whiteout.wording.kind_word`; of ``size`` the least and the most
+    number of bytes; of ``flag`` letters; of ``type`` a set of types; of ``reason`` a reason.
+    ``negated`` turns ``value`` around; ``holds`` has it in it.
+    """
+
+    key: str
+    value: TermValue
+    holds: Predicate
+    negated: bool = False
+
+
+def parse_filter(text: str) -> tuple[Term, ...]:
+    """The terms of the filter *text*, all of which must hold; none for an empty text.
 
     ``kind:AM`` (any of these letters, or a word such as ``added``), ``size:>10M`` (also ``>=``,
     ``<``, ``<=``, ``=``, ``1K..2M``; of regular files; K, M, G, T are powers of 1024),
     ``name:*.so`` and ``path:/etc/*`` (shell patterns; ``*`` of a path goes over slashes),
     ``flag:Ow`` (all of these letters), ``type:fl`` (any of ``find``'s letters, or a word),
     ``reason:same`` (a :class:`Reason`). A term without a colon is a query as of
-    :func:`compile_query`. ``-`` before a term turns it around; quotes keep blanks.
+    :func:`parse_query`; one that begins with ``<`` or ``>`` is a size. ``-`` before a term turns it
+    around; quotes keep blanks.
 
     Raises:
         UsageError: a term cannot be understood.
     """
-    predicates = [_term(term) for term in _split(text)]
+    return tuple(_term(term) for term in _split(text))
+
+
+def compile_filter(text: str) -> Predicate:
+    """A question to verdicts: do all the terms of *text* hold? See :func:`parse_filter`.
+
+    Raises:
+        UsageError: a term cannot be understood.
+    """
+    predicates = [term.holds for term in parse_filter(text)]
     if len(predicates) == 1:
         return predicates[0]
     return lambda verdict: all(holds(verdict) for holds in predicates)
@@ -165,13 +222,17 @@ def _split(text: str) -> list[str]:
         raise UsageError("a quotation mark is left open; close it") from error
 
 
-def _term(term: str) -> Predicate:
-    if len(term) > 1 and term[0] == "-":
-        holds = _term(term[1:])
-        return lambda verdict: not holds(verdict)
-    key, colon, value = term.partition(":")
+def _term(text: str) -> Term:
+    if len(text) > 1 and text[0] == "-":
+        term = _term(text[1:])
+        holds = term.holds
+        return Term(term.key, term.value, lambda verdict: not holds(verdict), not term.negated)
+    if text[0] in "<>":
+        return _size(text)
+    key, colon, value = text.partition(":")
     if not colon:
-        return compile_query(term)
+        query = parse_query(text)
+        return Term("query", query, compile_query(text))
     make = _KEYS.get(key.lower())
     if make is None:
         raise UsageError(f"{_shown(key)}: is no term of a filter; {FILTER_HELP}")
@@ -180,7 +241,7 @@ def _term(term: str) -> Predicate:
     return make(value)
 
 
-def _kind(value: str) -> Predicate:
+def _kind(value: str) -> Term:
     from whiteout.wording import kind_word
 
     words: set[str] = set()
@@ -199,7 +260,7 @@ def _kind(value: str) -> Predicate:
             words.add(KINDS[letter])
             if letter == "S":
                 words.add("removed")
-    return lambda verdict: kind_word(verdict) in words
+    return Term("kind", frozenset(words), lambda verdict: kind_word(verdict) in words)
 
 
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)([kmgtp]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
@@ -220,7 +281,7 @@ def parse_size(text: str) -> int:
     return int(whole) * unit + (int(fraction) * unit // 10 ** len(fraction) if fraction else 0)
 
 
-def _size(value: str) -> Predicate:
+def _size(value: str) -> Term:
     low, dots, high = value.partition("..")
     if dots:
         least = parse_size(low) if low else 0
@@ -247,21 +308,21 @@ def _size(value: str) -> Predicate:
             return False
         return least <= entry.size and (most is None or entry.size <= most)
 
-    return holds
+    return Term("size", (least, most), holds)
 
 
 def _is_mark(verdict: Verdict) -> bool:
     return verdict.whiteout and verdict.base is None
 
 
-def _name(value: str) -> Predicate:
+def _name(value: str) -> Term:
     matches = _pattern(value)
-    return lambda verdict: matches(verdict.name)
+    return Term("name", Query(matches, in_path=False), lambda verdict: matches(verdict.name))
 
 
-def _path(value: str) -> Predicate:
+def _path(value: str) -> Term:
     matches = _pattern(value)
-    return lambda verdict: matches(verdict.path)
+    return Term("path", Query(matches, in_path=True), lambda verdict: matches(verdict.path))
 
 
 def _pattern(value: str) -> PathMatcher:
@@ -269,15 +330,15 @@ def _pattern(value: str) -> PathMatcher:
     return lambda name: match(name) is not None
 
 
-def _flag(value: str) -> Predicate:
+def _flag(value: str) -> Term:
     unknown = [letter for letter in value if letter not in FLAGS]
     if unknown:
         raise UsageError(f"flag:{_shown(value)} is no flag; use the letters {' '.join(FLAGS)}")
     wanted = [FLAGS[letter] for letter in value]
-    return lambda verdict: all(holds(verdict) for holds in wanted)
+    return Term("flag", value, lambda verdict: all(holds(verdict) for holds in wanted))
 
 
-def _type(value: str) -> Predicate:
+def _type(value: str) -> Term:
     words = {entry_type.value: entry_type for entry_type in EntryType}
     wanted: set[EntryType] = set()
     for part in value.lower().split(","):
@@ -290,12 +351,16 @@ def _type(value: str) -> Predicate:
                 " or words such as symlink"
             )
         wanted.update(TYPES[letter] for letter in part)
-    return lambda verdict: (
-        verdict.entry is not None and not _is_mark(verdict) and verdict.entry.type in wanted
+    return Term(
+        "type",
+        frozenset(wanted),
+        lambda verdict: (
+            verdict.entry is not None and not _is_mark(verdict) and verdict.entry.type in wanted
+        ),
     )
 
 
-def _reason(value: str) -> Predicate:
+def _reason(value: str) -> Term:
     try:
         wanted = Reason(value.lower())
     except ValueError as error:
@@ -303,10 +368,10 @@ def _reason(value: str) -> Predicate:
             f"reason:{_shown(value)} is no reason; use one of"
             f" {', '.join(reason.value for reason in Reason)}"
         ) from error
-    return lambda verdict: verdict.reason is wanted
+    return Term("reason", wanted, lambda verdict: verdict.reason is wanted)
 
 
-_KEYS: dict[str, Callable[[str], Predicate]] = {
+_KEYS: dict[str, Callable[[str], Term]] = {
     "kind": _kind,
     "size": _size,
     "name": _name,

@@ -6,7 +6,8 @@ a snapshot may be kept and asked from several threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,7 @@ from whiteout.differ import (
     root_standing,
     step_into,
     walk,
+    walk_directories,
 )
 from whiteout.display import display_path
 from whiteout.errors import NotFound, ReadError
@@ -112,14 +114,48 @@ class Snapshot:
             Cancelled: *cancel* was cancelled.
         """
         with self.reading(cancel) as root:
-            standing: Standing | None = root
-            if path.strip(b"/"):
-                holder, finding = find(root, path)
-                standing = step_into(holder, finding)
-            if standing is None:
-                raise NotFound(f"{display_path(path)} is not a directory")
-            for finding in standing.entries():
+            for finding in _directory(root, path).entries():
                 yield finding.verdict
+
+    def directories(
+        self, path: bytes = b"/", *, cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[bytes, Iterator[Verdict]]]:
+        """Every directory at and below *path*, one after the other, with its own entries.
+
+        As :meth:`children` of each of them, parents before their children, at the cost of one walk.
+        What is only below a removed directory is left out. The verdicts of a directory are to be
+        taken before the next directory is asked for; they raise ``ReadError`` where it cannot be
+        listed, and the walk may go on after that.
+
+        Raises:
+            NotFound: there is no such directory.
+            ReadError: the directory cannot be reached.
+            Cancelled: *cancel* was cancelled.
+        """
+        with self.reading(cancel) as root:
+            for directory, findings in walk_directories(_directory(root, path)):
+                yield directory, (finding.verdict for finding in findings)
+
+    def statuses(
+        self, paths: Iterable[bytes], *, cancel: CancelToken = NEVER
+    ) -> Iterator[os.stat_result | None]:
+        """What ``lstat`` says of each of *paths* in the merged view; None of what is not there.
+
+        Nothing is compared, so this tells cheaply whether something changed since it was read.
+
+        Raises:
+            ReadError: a layer cannot be opened.
+            Cancelled: *cancel* was cancelled.
+        """
+        with Directories() as pool:
+            view = MergedView(self.merged, pool, self.data_layers)
+            for path in paths:
+                cancel.check()
+                try:
+                    node = view.find(path)
+                except (OSError, ReadError):
+                    node = None
+                yield node.status if node is not None else None
 
     def changes(self, *, skipped: bool = False, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
         """The stream of all changes, in the order of the layer, holding nothing of the tree.
@@ -177,3 +213,13 @@ class Snapshot:
         """
         with self.reading(cancel, opens_files=opens_files) as root:
             yield walk(root, removed=removed)
+
+
+def _directory(root: Standing, path: bytes) -> Standing:
+    standing: Standing | None = root
+    if path.strip(b"/"):
+        holder, finding = find(root, path)
+        standing = step_into(holder, finding)
+    if standing is None:
+        raise NotFound(f"{display_path(path)} is not a directory")
+    return standing
