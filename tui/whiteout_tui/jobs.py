@@ -1,13 +1,16 @@
 """Work in threads that can be told to stop.
 
-Textual's workers cannot be interrupted, and leaving the app waits for them; so every job carries a
-:class:`~whiteout.cancel.CancelToken`, and leaving the app cancels them all.
+Leaving the app waits for Textual's workers, however long they take. So these are threads of our
+own: every job carries a :class:`~whiteout.cancel.CancelToken`, leaving the app cancels them all and
+gives them a moment to tidy up.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from textual.message import Message
 from textual.message_pump import MessagePump
@@ -42,6 +45,23 @@ class Job:
             self._failed(error)
 
 
+_threads: set[threading.Thread] = set()
+
+
+def _run(job: Job) -> None:
+    try:
+        job.run()
+    finally:
+        _threads.discard(threading.current_thread())
+
+
+def wait_for_jobs(seconds: float) -> None:
+    """Wait until no job runs any more, but no longer than *seconds*."""
+    deadline = time.monotonic() + seconds
+    for thread in list(_threads):
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
 class Jobs:
     """The running jobs of one screen, by name; a new one of a name cancels the one before."""
 
@@ -60,9 +80,9 @@ class Jobs:
 
         job = Job(work, post)
         self._running[name] = job
-        self._owner.run_worker(
-            job.run, name=name, group=name, thread=True, exit_on_error=False, description=name
-        )
+        thread = threading.Thread(target=_run, args=(job,), name=name, daemon=True)
+        _threads.add(thread)
+        thread.start()
 
     def cancel(self, name: str) -> None:
         """Ask the job *name* to stop, if there is one."""
@@ -79,7 +99,8 @@ class Jobs:
 def send(target: MessagePump, message: Message, token: CancelToken) -> None:
     """Post *message* from a thread, unless nobody wants it any more."""
     if not token.cancelled:
-        target.post_message(message)
+        with suppress(RuntimeError):  # the app is gone
+            target.post_message(message)
 
 
 class Window:

@@ -6,6 +6,9 @@ a key does not depend on how many rows there are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -16,18 +19,29 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.timer import Timer
 
 from whiteout.display import display_name
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.formats import short_size
 from whiteout_tui.legend import KINDS, SUFFIXES, flag_letters
-from whiteout_tui.rowdata import RowData, RowFlag, RowKind, RowType, device_of
+from whiteout_tui.ordering import Order
+from whiteout_tui.rowdata import DEVICES, Batch, RowData, RowFlag, RowKind, RowType, device_of
 from whiteout_tui.rows import ROOT, Rows, RowState
 
 _PREFIX = 15
-HEADING = " k flag   size  name"
+_GROWTH = 0.1
 _SUFFIX_OF = {int(row_type): suffix for row_type, (suffix, _) in SUFFIXES.items()}
 _SIGN_OF = {int(kind): sign for kind, sign in KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """A directory that is to be read anew, and the rows whose reading is in vain by now."""
+
+    row: int
+    path: bytes
+    in_vain: list[int]
 
 
 class SnapshotTree(ScrollView, can_focus=True):
@@ -70,41 +84,79 @@ class SnapshotTree(ScrollView, can_focus=True):
         self.cursor = 0
         self._row = ROOT
         self._return_to: tuple[int, bytes] | None = None
+        self._before: dict[int, dict[bytes, RowData]] = {}
+        self._reopening: set[bytes] = set()
         self._styles: dict[str, Style] = {}
+        self._growing: Timer | None = None
 
     def on_mount(self) -> None:
-        """Ask for the root's rows."""
+        """The root is open from the beginning."""
+        self.rows.open(0)
         self._resized()
-        self._expand(0)
 
     # What the listener answers
 
-    def add(self, row: int, batch: list[RowData]) -> None:
+    def add(self, row: int, batch: Batch) -> None:
         """Show *batch* as the next rows below *row*."""
+        first = len(self.rows)
         inserted = self.rows.append(row, batch, self.cursor)
-        if inserted is None:
-            return
-        if inserted.index <= self.cursor:
-            self.cursor += inserted.count
-            self.scroll_to(y=self.scroll_offset.y + inserted.count, animate=False, immediate=True)
+        if row in self._before:
+            self._mark_changed(row, range(first, len(self.rows)))
+        if inserted is not None:
+            if inserted.index <= self.cursor:
+                self.cursor += inserted.count
+                y = self.scroll_offset.y + inserted.count
+                self._grow_now()
+                self.scroll_to(y=y, animate=False, immediate=True)
+            elif inserted.index <= self.scroll_offset.y + self.size.height:
+                self._grow_now()
+            elif self._growing is None:
+                self._growing = self.set_timer(_GROWTH, self._grow_now)
+        self._find_again(row, first)
+
+    def _grow_now(self) -> None:
+        if self._growing is not None:
+            self._growing.stop()
+            self._growing = None
         self._resized()
-        self._find_again(row)
 
     def finish(self, row: int, error: str | None) -> None:
         """All rows below *row* are there; *error* says why they are not."""
         if self.rows.state(row) & RowState.GONE:
             return
         if error is not None:
-            self.add(row, [_note(f"! unreadable: {error}", RowFlag.UNREADABLE)])
-        elif next(self.rows.children(row), None) is None:
-            self.add(row, [_note("empty", RowFlag(0))])
-        self.rows.finish_loading(row)
+            self.add(row, note(f"! unreadable: {error}", RowFlag.UNREADABLE))
+        elif not self.rows.children(row):
+            self.add(row, note("empty", RowFlag(0)))
+        under = self.cursor_row
+        if self.rows.finish_loading(row):
+            self._place_cursor(self.rows.place(under) or 0)
+        self._before.pop(row, None)
         if self._return_to is not None and self._return_to[0] == row:
             self._return_to = None
+        self._reopen(row)
         self.refresh()
 
-    def reload(self) -> list[int]:
-        """Ask anew for the directory under the cursor; returns rows whose reading is in vain."""
+    def _reopen(self, row: int) -> None:
+        """Open again what was open below *row* before it was read anew."""
+        if not self._reopening:
+            return
+        for name, child in self.rows.directories_below(row).items():
+            path = self.rows.path(child)
+            if path in self._reopening:
+                self._reopening.discard(path)
+                place = self.rows.place(child)
+                if name and place is not None:
+                    self._expand(place)
+
+    def _mark_changed(self, parent: int, rows: range) -> None:
+        before = self._before[parent]
+        for row in rows:
+            if not self.rows.is_note(row) and before.get(self.rows.name(row)) != self.rows.data(row):
+                self.rows.mark_changed(row)
+
+    def reload(self) -> Reload | None:
+        """Ask anew for the directory under the cursor, and for what is below it."""
         row = self.cursor_row
         if not self.rows.is_expandable(row) or (row != ROOT and not self.rows.is_open(row)):
             row = self.rows.parent(row)
@@ -112,21 +164,55 @@ class SnapshotTree(ScrollView, can_focus=True):
             self._return_to = (row, name) if not self.rows.is_note(self.cursor_row) else None
         place = self.rows.place(row)
         if place is None:
-            return []
+            return None
+        self._remember(row)
         in_vain = self.rows.forget_below(place)
         self._resized()
         self._place_cursor(place)
         if not self.rows.is_open(row):
             self.rows.open(place)
-        self._want(row)
-        return in_vain
+        self.rows.start_loading(row)
+        return Reload(row, self.rows.path(row), in_vain)
+
+    def _remember(self, row: int) -> None:
+        """Remember what is below *row*, to tell what has changed when it is read anew."""
+        if not self.rows.state(row) & RowState.LOADED:
+            return
+        children = self.rows.children(row)
+        if len(children) <= _COMPARED:
+            self._before[row] = {
+                self.rows.name(child): self.rows.data(child)._replace(
+                    flags=self.rows.data(child).flags & ~RowFlag.CHANGED
+                )
+                for child in children
+            }
+        above = set(self.rows.lineage(row))
+        self._reopening = {
+            self.rows.path(child) for child in self.rows.opened() if child not in above
+        }
 
     def hide_skipped(self, hiding: bool) -> None:
         """Hide the skipped entries that nothing depends on, or show them again."""
+        with self.keeping_cursor():
+            self.rows.hide_skipped(hiding)
+
+    def sort(self, order: Order) -> None:
+        """Show the rows of every directory in *order*."""
+        with self.keeping_cursor():
+            self.rows.sort(order)
+
+    @contextmanager
+    def keeping_cursor(self) -> Iterator[None]:
+        """Whatever happens to the rows, the cursor stays on its row, or on what still shows it."""
         row = self.cursor_row
-        self.rows.hide_skipped(hiding)
+        above = self.cursor - self.scroll_offset.y
+        yield
+        self._return_to = None
         self._resized()
-        self._place_cursor(self.rows.place(self.rows.nearest_shown(row)) or 0)
+        self.cursor = self.rows.place(self.rows.nearest_shown(row)) or 0
+        self.scroll_to(y=max(0, self.cursor - above), animate=False, immediate=True)
+        self._place_cursor(self.cursor)
+        self.refresh()
 
     # The cursor
 
@@ -159,10 +245,11 @@ class SnapshotTree(ScrollView, can_focus=True):
         elif self.cursor >= top + height:
             self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
 
-    def _find_again(self, parent: int) -> None:
+    def _find_again(self, parent: int, first: int) -> None:
+        """Put the cursor on the row that it was on, if it is among those from *first* on."""
         if self._return_to is None or self._return_to[0] != parent:
             return
-        found = self.rows.child_named(*self._return_to)
+        found = self.rows.named(first, len(self.rows), self._return_to[1])
         place = self.rows.place(found) if found is not None else None
         if place is not None:
             self._return_to = None
@@ -233,11 +320,8 @@ class SnapshotTree(ScrollView, can_focus=True):
 
     def action_collapse_all(self) -> None:
         """Close every directory but the root; the cursor goes to what still shows its row."""
-        row = self.cursor_row
-        self._return_to = None
-        self.rows.close_all()
-        self._resized()
-        self._place_cursor(self.rows.place(self.rows.nearest_shown(row)) or 0)
+        with self.keeping_cursor():
+            self.rows.close_all()
 
     def action_activate(self) -> None:
         """Open or close a directory; anything else is reported."""
@@ -328,12 +412,12 @@ class SnapshotTree(ScrollView, can_focus=True):
 
     def _segments(self, row: int, width: int) -> list[tuple[str, Style]]:
         rows = self.rows
-        name, kind, row_type, flags, size = rows.data(row)
+        name, kind, row_type, flags, size, *_ = rows.data(row)
         indent = self._indent(row)
         guide = "│ " * (indent // 2)
         if rows.is_note(row):
             tint = self._style("unreadable" if flags & RowFlag.UNREADABLE else "note")
-            text = _crop(name.decode(), width - _PREFIX - indent - 3)
+            text = _crop(_text_of_note(name), width - _PREFIX - indent - 3)
             return [
                 (" " * _PREFIX, tint),
                 (guide, self._style("guide")),
@@ -383,7 +467,7 @@ def _size_text(kind: int, row_type: int, flags: int, size: int) -> str:
         return ""
     if row_type == RowType.FILE:
         return short_size(size)
-    if row_type == RowType.DEVICE:
+    if row_type in DEVICES:
         return "{},{}".format(*device_of(size))
     return ""
 
@@ -397,6 +481,15 @@ def _crop(text: str, room: int) -> str:
     return set_cell_size(text, room - 1).rstrip() + "…"
 
 
-def _note(text: str, flags: RowFlag) -> RowData:
-    """A remark; *text* is printable already."""
-    return RowData(text.encode(), int(RowKind.NOTE), int(RowType.FILE), flags, 0)
+#: Of a directory with more rows than this, it is not told which of them have changed.
+_COMPARED = 50_000
+
+
+def note(text: str, flags: RowFlag) -> Batch:
+    """A remark in the place of rows; *text* is printable already."""
+    name = text.encode().replace(b"/", b"\0")  # a slash ends a name
+    return Batch([RowData(name, int(RowKind.NOTE), int(RowType.FILE), int(flags), 0)])
+
+
+def _text_of_note(name: bytes) -> str:
+    return name.replace(b"\0", b"/").decode()
