@@ -539,6 +539,8 @@ def walk_directories(top: Standing) -> Iterator[tuple[bytes, Iterator[Finding]]]
             except ReadError as error:
                 name = directory if isinstance(directory, bytes) else directory.verdict.name
                 yield standing.child_path(name), _raising(error)
+            if isinstance(below, BaseStanding):  # the snapshot has nothing of its own there
+                below = None
 
 
 #: How many directories of one directory are remembered whole; of more, only the names.

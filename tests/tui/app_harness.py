@@ -152,20 +152,37 @@ class Fake:
     link_target: bytes | None = None
     xattrs: tuple[Xattr, ...] = ()
     listed: list[bytes] = field(default_factory=list)
+    walked: list[bytes] = field(default_factory=list)
     gate: threading.Event | None = None
+    gate_at: bytes | None = None
     stuck: threading.Event = field(default_factory=threading.Event)
 
     def children(self, path: bytes = b"/", *, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
         self.listed.append(path)
+        yield from self._verdicts(path, cancel)
+
+    def _verdicts(self, path: bytes, cancel: CancelToken) -> Iterator[Verdict]:
         if path not in self.listings:
             raise ReadError(f"cannot list {display_path(path)}: permission denied", path)
-        for verdict in self.listings[path]:
-            if self.gate is not None and not self.gate.is_set():
+        for verdict in list(self.listings[path]):
+            here = self.gate_at is None or self.gate_at == path
+            if self.gate is not None and here and not self.gate.is_set():
                 self.stuck.set()
                 while not self.gate.wait(0.01):
                     cancel.check()
             cancel.check()
             yield verdict
+
+    def directories(
+        self, path: bytes = b"/", *, cancel: CancelToken = NEVER
+    ) -> Iterator[tuple[bytes, Iterator[Verdict]]]:
+        waiting = [path]
+        while waiting:
+            here = waiting.pop()
+            self.walked.append(here)
+            yield here, self._verdicts(here, cancel)
+            below = [v for v in self.listings.get(here, []) if v.upper and v.upper.is_directory]
+            waiting += [verdict.path for verdict in reversed(below)]
 
     def changes(self, *, skipped: bool = False, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
         for listing in list(self.listings.values()):

@@ -59,24 +59,55 @@ def test_the_screen(tmp_path: Path, place: str, size: tuple[int, int]) -> None:
     run(demo_snapshot(tmp_path / "demo"), drive, size=size)
 
 
-def test_only_what_is_opened_is_read() -> None:
+def test_a_directory_is_read_once_and_again_when_it_is_asked_for() -> None:
     fake = Fake(
         {
             b"/": [added(b"/a", DIRECTORY), added(b"/b", DIRECTORY)],
             b"/a": [added(b"/a/in", DIRECTORY)],
+            b"/a/in": [],
             b"/b": [added(b"/b/file")],
         }
     )
 
     async def drive(pilot: Pilot[None]) -> None:
         await settle(pilot)
-        assert fake.listed == [b"/"]
-        await press(pilot, "down", "down", "space")
-        assert fake.listed == [b"/", b"/b"]
-        await press(pilot, "space", "space")
-        assert fake.listed == [b"/", b"/b"], "what is known is not read again"
+        assert fake.walked == [b"/", b"/a", b"/a/in", b"/b"]
+        await press(pilot, "down", "down", "space", "space", "space")
+        assert not fake.listed, "what is known is not read again"
         await press(pilot, "r")
-        assert fake.listed == [b"/", b"/b", b"/b"]
+        assert fake.walked[4:] == [b"/b"]
+        assert not fake.listed
+
+    run(fake, drive)
+
+
+def test_a_directory_that_is_opened_before_its_turn_is_read_by_itself() -> None:
+    gate = threading.Event()
+    fake = Fake(
+        {
+            b"/": [added(b"/a", DIRECTORY), added(b"/b", DIRECTORY)],
+            b"/a": [added(b"/a/1"), added(b"/a/2")],
+            b"/b": [added(b"/b/c", DIRECTORY), added(b"/b/file")],
+            b"/b/c": [added(b"/b/c/deep")],
+        },
+        gate=gate,
+        gate_at=b"/a",
+    )
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await until(pilot, fake.stuck.is_set)
+        tree = browse(pilot).entries
+        await until(pilot, lambda: tree.rows.height == 3)
+        await pilot.press("G", "right")
+        await until(pilot, lambda: tree.rows.height == 5)
+        assert fake.listed == [b"/b"]
+        assert not browse(pilot).counts.complete
+        gate.set()
+        await settle(pilot)
+        assert browse(pilot).counts.by_kind[0] == 7
+        await press(pilot, "down", "right")
+        assert fake.listed == [b"/b"], "the run over everything knows where it belongs"
+        assert tree.rows.height == 6
 
     run(fake, drive)
 
@@ -110,15 +141,16 @@ def test_the_cursor_stays_on_its_row_while_rows_come_above_it() -> None:
     fake = Fake(
         {
             b"/": [added(b"/a", DIRECTORY), added(b"/z")],
-            b"/a": [added(b"/a/%d" % number) for number in range(50)],
-        }
+            b"/a": [added(b"/a/%d" % number) for number in range(10, 60)],
+        },
+        gate=gate,
+        gate_at=b"/a",
     )
 
     async def drive(pilot: Pilot[None]) -> None:
-        await settle(pilot)
-        fake.gate = gate
-        await pilot.press("down", "space", "down")
         await until(pilot, fake.stuck.is_set)
+        await until(pilot, lambda: browse(pilot).entries.rows.height == 3)
+        await pilot.press("down", "space", "down")
         assert browse(pilot).entries.cursor_path == b"/z"
         gate.set()
         await settle(pilot)
@@ -291,7 +323,7 @@ def test_an_unexpected_error_is_told_and_the_app_lives(tmp_path: Path) -> None:
         def inspect(self, path: bytes, **_: object) -> object:  # type: ignore[override]
             raise RuntimeError("secret \x1b[2J")
 
-        def changes(self, **_: object) -> object:  # type: ignore[override]
+        def directories(self, *_: object, **__: object) -> object:  # type: ignore[override]
             raise OSError(5, "secret", "name")
 
     async def drive(pilot: Pilot[None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from whiteout_tui.rowdata import RowData, RowFlag, RowKind, RowType
+from whiteout_tui.rowdata import Batch, RowData, RowFlag, RowKind, RowType
 from whiteout_tui.rows import ROOT, Inserted, Rows, RowState
 
 
@@ -25,20 +25,24 @@ def picture(rows: Rows) -> str:
     )
 
 
+def append(rows: Rows, parent: int, batch: list[RowData]) -> Inserted | None:
+    return rows.append(parent, Batch(batch))
+
+
 def small() -> Rows:
     rows = Rows()
     rows.open(0)
-    rows.append(ROOT, [directory("a"), file("b", skipped=True), directory("c")])
+    append(rows, ROOT, [directory("a"), file("b", skipped=True), directory("c")])
     return rows
 
 
 def test_rows_come_into_sight_below_what_is_open() -> None:
     rows = small()
     a, c = rows[1], rows[3]
-    assert rows.append(a, [file("a1")]) is None
+    assert append(rows, a, [file("a1")]) is None
     assert rows.open(1) == 1
-    assert rows.append(c, [file("c1")]) is None
-    assert rows.append(a, [file("a2"), file("a3")]) == Inserted(3, 2)
+    assert append(rows, c, [file("c1")]) is None
+    assert append(rows, a, [file("a2"), file("a3")]) == Inserted(3, 2)
     assert picture(rows) == "/\n  a\n    a1\n    a2\n    a3\n  b\n  c"
     assert rows.path(rows[4]) == b"/a/a3"
 
@@ -49,17 +53,17 @@ def test_batches_of_two_directories_may_alternate() -> None:
     rows.open(3)
     rows.open(1)
     for number in range(3):
-        rows.append(a, [file(f"a{number}")])
-        rows.append(c, [file(f"c{number}")])
+        append(rows, a, [file(f"a{number}")])
+        append(rows, c, [file(f"c{number}")])
     assert picture(rows) == ("/\n  a\n    a0\n    a1\n    a2\n  b\n  c\n    c0\n    c1\n    c2")
 
 
 def test_closing_takes_everything_below_along_and_opening_brings_it_back() -> None:
     rows = small()
     rows.open(1)
-    rows.append(rows[1], [directory("deep")])
+    append(rows, rows[1], [directory("deep")])
     rows.open(2)
-    rows.append(rows[2], [file("deepest")])
+    append(rows, rows[2], [file("deepest")])
     before = picture(rows)
     assert rows.close(1) == 2
     assert picture(rows) == "/\n  a\n  b\n  c"
@@ -75,11 +79,11 @@ def test_rows_that_come_while_a_directory_above_is_closed_are_there_later() -> N
     rows = small()
     a = rows[1]
     rows.open(1)
-    rows.append(a, [directory("deep")])
+    append(rows, a, [directory("deep")])
     deep = rows[2]
     rows.open(2)
     rows.close(1)
-    assert rows.append(deep, [file("late")]) is None
+    assert append(rows, deep, [file("late")]) is None
     rows.open(1)
     assert picture(rows) == "/\n  a\n    deep\n      late\n  b\n  c"
     assert rows.close(0) == 5
@@ -90,7 +94,7 @@ def test_skipped_rows_can_be_hidden_and_are_counted() -> None:
     assert rows.hidden == 0
     rows.hide_skipped(True)
     assert (picture(rows), rows.hidden) == ("/\n  a\n  c", 1)
-    rows.append(ROOT, [file("d", skipped=True), file("e")])
+    append(rows, ROOT, [file("d", skipped=True), file("e")])
     assert (picture(rows), rows.hidden) == ("/\n  a\n  c\n  e", 2)
     rows.hide_skipped(False)
     assert picture(rows) == "/\n  a\n  b\n  c\n  d\n  e"
@@ -100,7 +104,7 @@ def test_a_row_out_of_sight_has_a_shown_one_above_it() -> None:
     rows = small()
     b = rows[2]
     a = rows[1]
-    rows.append(a, [file("inside")])
+    append(rows, a, [file("inside")])
     inside = rows.child_named(a, b"inside")
     assert inside is not None
     assert rows.place(inside) is None
@@ -114,14 +118,14 @@ def test_reading_anew_forgets_what_was_there() -> None:
     rows = small()
     rows.open(1)
     a = rows[1]
-    rows.append(a, [directory("deep"), file("x", skipped=True)])
+    append(rows, a, [directory("deep"), file("x", skipped=True)])
     deep = rows[2]
     rows.open(2)
     rows.start_loading(deep)
     assert rows.forget_below(1) == [deep]
     assert picture(rows) == "/\n  a\n  b\n  c"
-    assert rows.append(deep, [file("stale")]) is None
-    rows.append(a, [file("new")])
+    assert append(rows, deep, [file("stale")]) is None
+    append(rows, a, [file("new")])
     assert picture(rows) == "/\n  a\n    new\n  b\n  c"
     rows.hide_skipped(True)
     rows.hide_skipped(False)
@@ -135,7 +139,7 @@ def test_a_path_may_be_deeper_than_python_recurses() -> None:
     rows.open(0)
     row = ROOT
     for place in range(1, 1200):
-        rows.append(row, [directory("d")])
+        append(rows, row, [directory("d")])
         rows.open(place)
         row = rows[place]
     rows.hide_skipped(True)
@@ -150,7 +154,7 @@ def test_a_million_rows() -> None:
     rows = Rows()
     rows.open(0)
     for start in range(0, 1_000_000, 1000):
-        rows.append(ROOT, [file(f"entry-{number:07}") for number in range(start, start + 1000)])
+        append(rows, ROOT, [file(f"entry-{number:07}") for number in range(start, start + 1000)])
     assert rows.height == len(rows) == 1_000_001
     assert rows.path(rows[777_778]) == b"/entry-0777777"
     assert rows.place(rows[1_000_000]) == 1_000_000

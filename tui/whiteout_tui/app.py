@@ -11,8 +11,12 @@ from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.help_screen import HelpScreen
+from whiteout_tui.jobs import wait_for_jobs
 from whiteout_tui.palette import ActionProvider
 from whiteout_tui.picker_screen import PickerScreen
+
+#: How long what still runs may take to remove what it has not finished, in seconds.
+_TIDYING = 0.2
 
 
 class WhiteoutApp(App[None]):
@@ -54,4 +58,5 @@ def run_app(snapshot: Snapshot | None, *, store_path: str | None = None, root: R
     """Run the app in this terminal; returns the exit status of the process."""
     app = WhiteoutApp(snapshot, store_path=store_path, root=root)
     app.run()
+    wait_for_jobs(_TIDYING)
     return app.return_code or 0

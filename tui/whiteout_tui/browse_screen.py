@@ -7,25 +7,27 @@ from textual.containers import Container, Vertical
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Static
 
 from whiteout.cancel import CancelToken
 from whiteout.display import display_path
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
-from whiteout_tui.counting import Counts, count_changes
+from whiteout_tui.counting import Counts
 from whiteout_tui.detail import DetailPane
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.footer import ActionFooter
+from whiteout_tui.heading import Heading
 from whiteout_tui.jobs import Jobs, Window, send
-from whiteout_tui.loading import read_directory
-from whiteout_tui.rowdata import RowData
+from whiteout_tui.loading import Listing, read_below, read_directory
+from whiteout_tui.reading import Reading
+from whiteout_tui.rows import ROOT
 from whiteout_tui.shell import shell_word
 from whiteout_tui.status import StatusLine, TitleLine, WarningBar
-from whiteout_tui.tree import HEADING, SnapshotTree
+from whiteout_tui.tree import SnapshotTree
 from whiteout_tui.words import words_of
 
 _DEBOUNCE = 0.08
+_COUNT_EVERY = 0.1
 
 
 class BrowseScreen(Screen[None]):
@@ -35,30 +37,26 @@ class BrowseScreen(Screen[None]):
     AUTO_FOCUS = "SnapshotTree"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual has it
 
-    class RowsRead(Message):
-        """A batch of rows of the directory ``row``."""
+    class Read(Message):
+        """More of a directory, or of several, was read."""
 
-        def __init__(self, row: int, batch: list[RowData], token: CancelToken) -> None:
+        def __init__(
+            self, reading: Reading, listings: list[Listing], window: Window, token: CancelToken
+        ) -> None:
             super().__init__()
-            self.row = row
-            self.batch = batch
+            self.reading = reading
+            self.listings = listings
+            self.window = window
             self.token = token
 
-    class DirectoryRead(Message):
-        """The directory ``row`` is read, or failed for ``error``."""
+    class ReadingEnded(Message):
+        """Nothing more comes of the reading named ``name``; ``error`` says why too early."""
 
-        def __init__(self, row: int, error: str | None, token: CancelToken) -> None:
+        def __init__(self, name: str, reading: Reading, error: str | None) -> None:
             super().__init__()
-            self.row = row
+            self.name = name
+            self.reading = reading
             self.error = error
-            self.token = token
-
-    class Counted(Message):
-        """New counts of the whole snapshot."""
-
-        def __init__(self, counts: Counts) -> None:
-            super().__init__()
-            self.counts = counts
 
     def __init__(self, snapshot: Snapshot, *, store_path: str | None, picked: bool) -> None:
         super().__init__()
@@ -67,9 +65,10 @@ class BrowseScreen(Screen[None]):
         self._store_path = store_path
         self._picked = picked
         self._jobs = Jobs(self)
-        self._window = Window()
+        self._readings: dict[str, Reading] = {}
+        self._problem: str | None = None
         self._debounce: Timer | None = None
-        self._counting = False
+        self._stating: Timer | None = None
         self._hiding = False
 
     def compose(self) -> ComposeResult:
@@ -81,7 +80,7 @@ class BrowseScreen(Screen[None]):
         yield WarningBar(snapshot.doubts, snapshot.fallback)
         with Container(id="panes"):
             with Vertical(id="tree-pane"):
-                yield Static(HEADING, id="heading", markup=False)
+                yield Heading()
                 yield SnapshotTree(id="tree")
             yield DetailPane(snapshot, id="detail")
         yield StatusLine()
@@ -98,10 +97,11 @@ class BrowseScreen(Screen[None]):
         return self.query_one(DetailPane)
 
     def on_mount(self) -> None:
-        """Explain the first row; the tree asks for its first directory itself."""
+        """Explain the first row, and read the snapshot."""
         self.query_one(TitleLine).show(self.counts)
         self._show_detail()
         self._show_state()
+        self._read(ROOT, b"/", deep=True)
 
     def on_unmount(self) -> None:
         """Leave no thread behind."""
@@ -113,59 +113,69 @@ class BrowseScreen(Screen[None]):
         for detail in self.query(DetailPane):
             detail.stop()
 
-    # Reading directories
+    # Reading
 
     def on_snapshot_tree_wanted(self, wanted: SnapshotTree.Wanted) -> None:
-        """Read a directory in a thread, in batches."""
-        row, path = wanted.row, wanted.path
+        """Read a directory that was opened before its turn."""
+        self._read(wanted.row, wanted.path, deep=False)
 
-        def read(token: CancelToken) -> None:
-            def post(batch: list[RowData]) -> None:
-                self._window.enter(token)
-                self.post_message(self.RowsRead(row, batch, token))
+    def _read(self, row: int, path: bytes, *, deep: bool) -> None:
+        """Read the directory *row* in a thread, with *deep* and everything below it."""
+        name = f"read-{row}"
+        read = read_below if deep else read_directory
+        reading = Reading(self.entries, row, path, deep=deep)
+        window = Window()
 
-            read_directory(self.snapshot, path, token, post)
-            send(self, self.DirectoryRead(row, None, token), token)
+        def work(token: CancelToken) -> None:
+            def post(listings: list[Listing]) -> None:
+                window.enter(token)
+                send(self, self.Read(reading, listings, window, token), token)
+
+            read(self.snapshot, path, token, post)
+            send(self, self.ReadingEnded(name, reading, None), token)
 
         def failed(error: BaseException, token: CancelToken) -> Message:
-            return self.DirectoryRead(row, words_of(error), token)
+            return self.ReadingEnded(name, reading, words_of(error))
 
-        self._jobs.start(f"read-{row}", read, failed)
+        self._jobs.start(name, work, failed)
+        self._readings[name] = reading
 
-    def on_browse_screen_rows_read(self, read: RowsRead) -> None:
-        """Show a batch, unless it was asked for before the directory was re-read."""
-        self._window.leave()
-        self._begin_to_count()
+    def on_browse_screen_read(self, read: Read) -> None:
+        """Put what was read into the tree, unless it is not wanted any more."""
+        read.window.leave()
         if not read.token.cancelled:
-            self.entries.add(read.row, read.batch)
-            self._show_state()
+            for listing in read.listings:
+                read.reading.take(listing)
+            self._count_soon()
 
-    def on_browse_screen_directory_read(self, read: DirectoryRead) -> None:
-        """All rows of a directory are there."""
-        self._begin_to_count()
-        if read.token.cancelled:
+    def on_browse_screen_reading_ended(self, ended: ReadingEnded) -> None:
+        """A reading came to its end."""
+        if self._readings.get(ended.name) is not ended.reading:
             return
-        self._jobs.cancel(f"read-{read.row}")
-        self.entries.finish(read.row, read.error)
-        self._show_state()
+        self._jobs.cancel(ended.name)
+        del self._readings[ended.name]
+        if ended.error is not None:
+            ended.reading.fail(ended.error)
+            if ended.reading.deep:
+                self._problem = ended.error
+        self._count()
 
-    # Counting
+    @property
+    def reading_on(self) -> bool:
+        """Whether the snapshot is not yet read to its end."""
+        return any(reading.deep for reading in self._readings.values())
 
-    def _begin_to_count(self) -> None:
-        """Count once the first rows are in sight, so that they need not share the processor."""
-        if not self._counting:
-            self._counting = True
-            self._jobs.start("count", self._count, self._count_failed)
+    def _count_soon(self) -> None:
+        if self._stating is None:
+            self._stating = self.set_timer(_COUNT_EVERY, self._count)
 
-    def _count(self, token: CancelToken) -> None:
-        count_changes(self.snapshot, token, lambda counts: send(self, self.Counted(counts), token))
-
-    def _count_failed(self, error: BaseException, token: CancelToken) -> Message:
-        return self.Counted(Counts(self.counts.by_kind, problem=words_of(error)))
-
-    def on_browse_screen_counted(self, counted: Counted) -> None:
-        """Show the counts."""
-        self.counts = counted.counts
+    def _count(self) -> None:
+        """Show how much was found."""
+        if self._stating is not None:
+            self._stating.stop()
+            self._stating = None
+        complete = not self.reading_on and self._problem is None
+        self.counts = Counts(self.entries.rows.tally(), complete, self._problem)
         self.query_one(TitleLine).show(self.counts)
         self._show_state()
 
@@ -193,9 +203,9 @@ class BrowseScreen(Screen[None]):
         if self._hiding:
             parts.append(f"{hidden:,} skipped hidden, u shows them")
         if self.counts.problem is not None:
-            parts.append(f"count stopped: {self.counts.problem}")
+            parts.append(f"reading stopped: {self.counts.problem}")
         elif not self.counts.complete:
-            parts.append(f"counting… {self.counts.total:,}")
+            parts.append(f"reading… {self.counts.total:,}")
         self.query_one(StatusLine).show_state("  ".join(parts))
 
     # Actions
@@ -212,11 +222,28 @@ class BrowseScreen(Screen[None]):
         self._show_state()
 
     def action_reload(self) -> None:
+<<<<<<< HEAD
         """Read the directory under the cursor again."""
         for row in self.entries.reload():
             self._jobs.cancel(f"read-{row}")
         self.detail.forget()
+=======
+        """Read the directory under the cursor again, and everything below it."""
+        reload = self.entries.reload()
+        if reload is None:
+            return
+        for row in reload.in_vain:
+            self._stop_reading(f"read-{row}")
+        for reading in self._readings.values():
+            reading.forget(reload.path)
+        self._read(reload.row, reload.path, deep=True)
+>>>>>>> 3b383ad (App: the snapshot is read once, for the tree and for the counts; threads that quitting need not wait for)
         self._show_detail()
+        self._count()
+
+    def _stop_reading(self, name: str) -> None:
+        self._jobs.cancel(name)
+        self._readings.pop(name, None)
 
     def action_copy_path(self) -> None:
         """Copy the path under the cursor, quoted for a shell."""

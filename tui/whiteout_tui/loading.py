@@ -43,7 +43,7 @@ class _Sender:
     token: CancelToken
     waiting: list[Listing] = field(default_factory=list)
     rows: int = 0
-    sent: float = field(default_factory=time.monotonic)
+    sent: float = 0.0  # so that the first is not kept waiting
 
     def take(self, path: bytes, verdicts: Iterator[Verdict]) -> None:
         """Take the entries of a directory, and send them when it is time."""

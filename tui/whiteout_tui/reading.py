@@ -19,8 +19,9 @@ class Reading:
     """One run over a directory, and with ``deep`` over everything below it."""
 
     def __init__(self, tree: SnapshotTree, row: int, path: bytes, *, deep: bool) -> None:
+        self.deep = deep
         self._tree = tree
-        self._deep = deep
+        self._row = row
         self._rows = {path: row}
 
     def take(self, listing: Listing) -> None:
@@ -37,7 +38,7 @@ class Reading:
             first = len(rows)
             if fresh is not None:
                 self._tree.add(row, fresh)
-            if self._deep:
+            if self.deep:
                 self._note_directories(listing, row, first if fresh is listing.batch else None)
         if listing.whole:
             self._rows.pop(listing.path, None)
@@ -55,6 +56,15 @@ class Reading:
             found = known.get(name) if first is None else first + position
             if found is not None:
                 self._rows[prefix + name] = found
+
+    def fail(self, error: str) -> None:
+        """Say that nothing more can be read, for the reason *error*."""
+        for row in self._rows.values():
+            state = self._tree.rows.state(row)
+            under_way = row == self._row or state & RowState.LOADING
+            if under_way and not state & RowState.LOADED:
+                self._tree.finish(row, error)
+        self._rows.clear()
 
     def forget(self, path: bytes) -> None:
         """Bring nothing more of *path* and of what is below it."""

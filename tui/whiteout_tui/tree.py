@@ -152,7 +152,9 @@ class SnapshotTree(ScrollView, can_focus=True):
     def _mark_changed(self, parent: int, rows: range) -> None:
         before = self._before[parent]
         for row in rows:
-            if not self.rows.is_note(row) and before.get(self.rows.name(row)) != self.rows.data(row):
+            if not self.rows.is_note(row) and before.get(self.rows.name(row)) != self.rows.data(
+                row
+            ):
                 self.rows.mark_changed(row)
 
     def reload(self) -> Reload | None:
