@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from app_harness import (
     same,
     screen_text,
     settle,
+    status_of,
     until,
 )
 from textual.pilot import Pilot
 
+from whiteout.entries import Entry
 from whiteout_tui.app import WhiteoutApp
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail import DetailPane
@@ -377,3 +380,38 @@ def test_every_theme_draws_the_same_text(tmp_path: Path, theme: str) -> None:
 
     run(demo_snapshot(tmp_path / "demo"), drive)
     assert shown[0] == shown[1]
+
+
+def test_rows_are_sorted_and_the_heading_says_by_what() -> None:
+    sized = [
+        added(b"/%d" % number, Entry(status_of(stat.S_IFREG | 0o644, size)))
+        for number, size in enumerate((5, 70, 70, 1))
+    ]
+    fake = Fake({b"/": [*sized, same(b"/4"), added(b"/5", DIRECTORY)], b"/5": []})
+
+    def order(pilot: Pilot[None]) -> str:
+        tree = browse(pilot).entries
+        return b"".join(
+            tree.rows.name(tree.rows[place]) for place in range(1, tree.rows.height)
+        ).decode()
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await press(pilot, "down", "down")
+        for key, names, heading in [
+            ("s", "120435", "size▾ name"),
+            ("S", "530412", "size▴ name"),
+            ("s", "012354", " k▴flag   size  name"),
+            ("S", "401235", " k▾flag   size  name"),
+            ("s", "012345", "name▴"),
+            ("S", "543210", "name▾"),
+        ]:
+            await press(pilot, key)
+            assert (order(pilot), heading in screen_text(app_of(pilot))) == (names, True)
+            assert browse(pilot).entries.cursor_path == b"/1"
+        await pilot.click("#heading", offset=(11, 0))
+        assert order(pilot) == "120435"
+        await pilot.click("#heading", offset=(11, 0))
+        assert order(pilot) == "530412"
+
+    run(fake, drive)

@@ -19,6 +19,7 @@ from whiteout_tui.footer import ActionFooter
 from whiteout_tui.heading import Heading
 from whiteout_tui.jobs import Jobs, Window, send
 from whiteout_tui.loading import Listing, read_below, read_directory
+from whiteout_tui.ordering import Order
 from whiteout_tui.reading import Reading
 from whiteout_tui.rows import ROOT
 from whiteout_tui.shell import shell_word
@@ -220,6 +221,25 @@ class BrowseScreen(Screen[None]):
         self._hiding = not self._hiding
         self.entries.hide_skipped(self._hiding)
         self._show_state()
+
+    def action_sort(self) -> None:
+        """Sort by the next key."""
+        self._sort(Order(self.entries.rows.order.key.following))
+
+    def action_turn_order(self) -> None:
+        """Turn the order around."""
+        order = self.entries.rows.order
+        self._sort(Order(order.key, not order.turned))
+
+    def on_heading_clicked(self, clicked: Heading.Clicked) -> None:
+        """Sort by the clicked column; turn the order if it is sorted by that."""
+        order = self.entries.rows.order
+        same = clicked.key is order.key
+        self._sort(Order(clicked.key, same and not order.turned))
+
+    def _sort(self, order: Order) -> None:
+        self.entries.sort(order)
+        self.query_one(Heading).show(order)
 
     def action_reload(self) -> None:
 <<<<<<< HEAD
