@@ -242,12 +242,6 @@ class BrowseScreen(Screen[None]):
         self.query_one(Heading).show(order)
 
     def action_reload(self) -> None:
-<<<<<<< HEAD
-        """Read the directory under the cursor again."""
-        for row in self.entries.reload():
-            self._jobs.cancel(f"read-{row}")
-        self.detail.forget()
-=======
         """Read the directory under the cursor again, and everything below it."""
         reload = self.entries.reload()
         if reload is None:
@@ -257,7 +251,7 @@ class BrowseScreen(Screen[None]):
         for reading in self._readings.values():
             reading.forget(reload.path)
         self._read(reload.row, reload.path, deep=True)
->>>>>>> 3b383ad (App: the snapshot is read once, for the tree and for the counts; threads that quitting need not wait for)
+        self.detail.forget()
         self._show_detail()
         self._count()
 
