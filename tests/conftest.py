@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from support.overlay import mount_points_below, unmount, why_no_overlay
+from support.terminal import Start, terminals
 
 REQUIRE_ALL = "WHITEOUT_REQUIRE_ALL"
 EXAMPLES = "WHITEOUT_TEST_EXAMPLES"
@@ -108,3 +109,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     monkeypatch.setenv("TERM", "xterm-256color")
     return home
+
+
+@pytest.fixture
+def terminal() -> Iterator[Start]:
+    """Starts the program in a real terminal."""
+    with terminals() as start:
+        yield start

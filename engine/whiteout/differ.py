@@ -146,10 +146,20 @@ class Standing(ABC):
         for name in self.listing():
             try:
                 finding = self.finding(name)
+                if (finding is None or finding.node is None) and self.has_lost(name):
+                    raise SnapshotChanged(
+                        f"{display_path(self.child_path(name))} vanished while its directory was"
+                        " read; stop what writes to the snapshot and try again",
+                        self.child_path(name),
+                    )
             except ReadError as error:
                 finding = Finding(self._unreadable(name, str(error)), None, None)
             if finding is not None:
                 yield finding
+
+    def has_lost(self, name: bytes) -> bool:
+        """Whether the upper side listed *name*, which it does not have any more."""
+        return False
 
     def _unreadable(self, name: bytes, error: str) -> Verdict:
         return Verdict(self.child_path(name), None, Reason.UNREADABLE, error=error)
@@ -188,6 +198,9 @@ class OverlayStanding(Standing):
         if self.base is not None:
             self.base.expect(len(names))
         return names
+
+    def has_lost(self, name: bytes) -> bool:
+        return self.upper.lookup_raw(name) is None
 
     def close(self) -> None:
         self.upper.close()
@@ -310,7 +323,7 @@ class OverlayStanding(Standing):
 class WalkingStanding(Standing):
     """Two directories listed and merged by name; the base may be missing."""
 
-    __slots__ = ("base", "upper")
+    __slots__ = ("_listed", "base", "upper")
 
     def __init__(
         self, trees: Trees, path: bytes, upper: MergedDirectory, base: MergedDirectory | None
@@ -318,12 +331,17 @@ class WalkingStanding(Standing):
         super().__init__(trees, path)
         self.upper = upper
         self.base = base
+        self._listed: frozenset[bytes] = frozenset()
 
     def names(self) -> list[bytes]:
         upper = self.upper.names_and_whiteouts()
+        self._listed = frozenset(upper)
         if self.base is None:
             return upper
-        return sorted({*upper, *self.base.names()})
+        return sorted(self._listed.union(self.base.names()))
+
+    def has_lost(self, name: bytes) -> bool:
+        return name in self._listed and not self.upper.has_anywhere(name)
 
     def close(self) -> None:
         self.upper.close()

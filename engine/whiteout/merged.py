@@ -152,6 +152,10 @@ class MergedDirectory:
         """What the topmost part holds as *name*, whiteouts included."""
         return self._node(0, name)
 
+    def has_anywhere(self, name: bytes) -> bool:
+        """Whether any part holds *name*, be it hidden or a whiteout."""
+        return any(part.directory.lstat(name) is not None for part in self.parts)
+
     def _node(self, position: int, name: bytes) -> Node | None:
         """What one part holds as *name*."""
         directory = self.parts[position].directory

@@ -4,74 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import subprocess
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from support.commands import command, environment, whiteout_process
-
-
-class Terminal:
-    """A program in a tmux session of its own."""
-
-    def __init__(self, socket: Path, size: tuple[int, int], arguments: list[str]) -> None:
-        self._socket = str(socket)
-        line = " ".join(map(shlex.quote, map(os.fsdecode, command(*arguments))))
-        self._tmux(
-            "-f", "/dev/null", "new-session", "-d", "-x", str(size[0]), "-y", str(size[1]),
-            f"{line}; printf 'ended with %s' $?; sleep 600",
-        )  # fmt: skip
-
-    def _tmux(self, *arguments: str) -> str:
-        return subprocess.run(
-            ["tmux", "-S", self._socket, *arguments],
-            capture_output=True,
-            check=True,
-            # tmux runs the line in $SHELL, or else in the user's own, which may be no shell at all
-            env={**environment(), "SHELL": "/bin/sh"},
-            timeout=60,
-        ).stdout.decode()
-
-    def text(self) -> str:
-        return self._tmux("capture-pane", "-p")
-
-    def press(self, *keys: str) -> None:
-        self._tmux("send-keys", *keys)
-
-    def wait(self, sign: str | Callable[[str], object]) -> str:
-        """The screen, once it shows *sign*."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            text = self.text()
-            if sign in text if isinstance(sign, str) else sign(text):
-                return text
-            time.sleep(0.05)
-        raise AssertionError(f"{sign} is not on the screen:\n{self.text()}")
-
-    def kill(self) -> None:
-        self._tmux("kill-server")
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
-    started: list[Terminal] = []
-
-    def start(*arguments: str | Path, size: tuple[int, int] = (80, 24)) -> Terminal:
-        socket = tmp_path / f"tmux{len(started)}"
-        started.append(Terminal(socket, size, list(map(str, arguments))))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.kill()
+from support.commands import whiteout_process
+from support.terminal import Start
 
 
 @pytest.mark.peer("tmux")
-def test_the_main_job_from_start_to_end(tmp_path: Path, terminal: Callable[..., Terminal]) -> None:
+def test_the_main_job_from_start_to_end(tmp_path: Path, terminal: Start) -> None:
     shown = terminal("demo")
     shown.wait("deleted-file.txt")
     shown.wait("✓")
@@ -106,7 +48,7 @@ def test_the_main_job_from_start_to_end(tmp_path: Path, terminal: Callable[..., 
 
 
 @pytest.mark.peer("tmux")
-def test_the_wide_screen_has_the_panes_side_by_side(terminal: Callable[..., Terminal]) -> None:
+def test_the_wide_screen_has_the_panes_side_by_side(terminal: Start) -> None:
     shown = terminal("demo", size=(120, 36))
     shown.press("j")
     text = shown.wait(lambda text: "back-to-the-oldest-version.txt" in text and "Why" in text)
@@ -119,7 +61,7 @@ def test_the_wide_screen_has_the_panes_side_by_side(terminal: Callable[..., Term
 
 
 @pytest.mark.peer("tmux")
-def test_the_program_without_arguments_lists_mounts(terminal: Callable[..., Terminal]) -> None:
+def test_the_program_without_arguments_lists_mounts(terminal: Start) -> None:
     shown = terminal()
     shown.wait(lambda text: re.search(r"\d+ mounts?\b", text))
     shown.press("q")
@@ -127,9 +69,7 @@ def test_the_program_without_arguments_lists_mounts(terminal: Callable[..., Term
 
 
 @pytest.mark.peer("tmux")
-def test_hostile_names_in_a_real_terminal(
-    tmp_path: Path, terminal: Callable[..., Terminal]
-) -> None:
+def test_hostile_names_in_a_real_terminal(tmp_path: Path, terminal: Start) -> None:
     upper, lower = tmp_path / "upper", tmp_path / "lower"
     upper.mkdir()
     lower.mkdir()
