@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Times whole commands against peers, in alternating runs, and prints the medians.
 
-    python benchmarks/run.py [--quick] [--runs N] [--only a,b] [--json FILE] [--directory DIR]
+    python benchmarks/run.py [--quick] [--runs N] [--only a,b] [--no-scaling] [--no-sizes]
+                             [--json FILE] [--plots DIR] [--directory DIR]
 
-A ratio above 1 means that whiteout is faster. The peers are what anybody can install: tar with
-sha256sum, pigz or zstd -T0 for the workloads whose layer is the whole upper directory (they neither
-diff nor hash the compressed bytes), and find for the list of changes. A peer that is not installed
-is named and left out. --quick makes the workloads a hundred times smaller and runs each once: it
-proves that the benchmark runs, and its figures say nothing.
+A ratio above 1 means that Whiteout is faster. What the peers do is said in peers.py; one that is
+not installed is left out. The diffID must be the same for every compression, and that of
+containerd. --quick makes everything a hundred times smaller and runs it once: it proves that the
+benchmark runs, and its figures say nothing.
 """
 
 from __future__ import annotations
@@ -15,159 +15,192 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import plot
+import scaling
+import sizes
+from measure import Command, Timing, in_turn, ratio
+from peers import Containerd, tar_pipe
 from workloads import WORKLOADS, Workload
 
 COMPRESSIONS = ("none", "gzip", "zstd")
-PEERS = {"none": "sha256sum", "gzip": "pigz", "zstd": "zstd"}
-PIPES = {"none": "sha256sum > {out}", "gzip": "pigz > {out}", "zstd": "zstd -q -T0 > {out}"}
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    seconds: float
-    cpu_seconds: float
-    peak_mib: float
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. ``ratio`` is the peer's time by ours, None without a peer."""
+    """One line of the table: a command, and by how much it is faster than one peer.
+
+    The ratios are of wall time and of CPU time, None where there is no peer.
+    """
 
     workload: str
     what: str
-    seconds: float
-    spread: float
-    cpu_seconds: float
-    peak_mib: float
-    peer: str | None
-    peer_seconds: float | None
-    ratio: float | None
+    ours: Timing
+    peer: str | None = None
+    theirs: Timing | None = None
+    ratio: float | None = None
+    cpu_ratio: float | None = None
 
 
-def measure(command: list[str]) -> Run:
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"failed: {' '.join(command)}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-
-
-def whiteout(workload: Workload, root: Path, *words: str) -> list[str]:
+def whiteout(workload: Workload, root: Path, what: str) -> Command:
+    """``changes``, or ``export`` with a compression, of a workload."""
     upper, lowers = workload.directories(root)
     named = [word for lower in lowers for word in ("--lower", str(lower))]
-    return [sys.executable, "-m", "whiteout_tui", *words, str(upper), *named, "--userxattr"]
+    verb, _, compression = what.partition(" ")
+    output = ["-o", str(root / "out"), "--compression", compression] if compression else []
+    words = [sys.executable, "-m", "whiteout_tui", verb, *output, str(upper), *named, "--userxattr"]
+    return Command("whiteout", words)
 
 
-def compare(
-    workload: str, what: str, ours: list[str], peer: tuple[str, list[str]] | None, runs: int
-) -> Figure:
-    mine: list[Run] = []
-    theirs: list[Run] = []
-    for _ in range(runs):
-        mine.append(measure(ours))
-        if peer is not None:
-            theirs.append(measure(peer[1]))
-    seconds = statistics.median(run.seconds for run in mine)
-    peer_seconds = statistics.median(run.seconds for run in theirs) if theirs else None
-    return Figure(
-        workload,
-        what,
-        seconds,
-        max(run.seconds for run in mine) - min(run.seconds for run in mine),
-        statistics.median(run.cpu_seconds for run in mine),
-        max(run.peak_mib for run in mine),
-        peer[0] if peer else None,
-        peer_seconds,
-        peer_seconds / seconds if peer_seconds else None,
-    )
-
-
-def check_digests(workload: Workload, root: Path) -> str:
-    """The diffID, which must not depend on the compression."""
-    found = set()
+def check_digests(workload: Workload, root: Path, containerd: Containerd | None) -> str:
+    """The diffID, which must depend on nothing but the snapshot."""
+    found = {}
     for compression in COMPRESSIONS:
-        words = ("export", "--json", "-o", os.devnull, "--compression", compression)
-        answer = subprocess.run(
-            whiteout(workload, root, *words), capture_output=True, check=True, text=True
-        )
-        found.add(json.loads(answer.stdout)["diffID"])
-    if len(found) != 1:
+        words = whiteout(workload, root, f"export {compression}").words
+        answer = subprocess.run([*words, "--json"], capture_output=True, check=True, text=True)
+        found[compression] = json.loads(answer.stdout)["diffID"]
+    if containerd is not None:
+        found["containerd"] = containerd.diff_id(workload, root, root / "out")
+    if len(set(found.values())) != 1:
         raise SystemExit(f"{workload.name}: the diffIDs differ: {found}")
-    return found.pop()
+    return f"{found['none']} ({', '.join(found)})"
 
 
-def figures_of(workload: Workload, root: Path, runs: int, missing: set[str]) -> list[Figure]:
+def figures_of(
+    workload: Workload, root: Path, runs: int, containerd: Containerd | None
+) -> list[Figure]:
+    """The lines of one workload."""
     upper, _ = workload.directories(root)
     out = root / "out"
     figures = []
-    for compression in COMPRESSIONS:
-        words = ("export", "-o", str(out), "--compression", compression)
-        peer = None
-        if workload.name in "ab" and PEERS[compression] not in missing:
-            pipe = PIPES[compression].format(out=out)
-            peer = (f"tar, {PEERS[compression]}", ["sh", "-c", f"tar -C {upper} -cf - . | {pipe}"])
-        ours = whiteout(workload, root, *words)
-        figures.append(compare(workload.name, f"export {compression}", ours, peer, runs))
-    find = ("find", ["find", str(upper)])
-    ours = whiteout(workload, root, "changes")
-    figures.append(compare(workload.name, "changes", ours, find, runs))
-    out.unlink(missing_ok=True)
+    for what in (*(f"export {compression}" for compression in COMPRESSIONS), "changes"):
+        compression = what.partition(" ")[2]
+        peers: list[Command | None] = []
+        if not compression:
+            peers = [Command("find", ["find", str(upper)])]
+        else:
+            if workload.name in "ab":
+                peers.append(tar_pipe(upper, compression, out))
+            if containerd is not None:
+                peers.append(containerd.diff(workload, root, compression, out))
+        present = [peer for peer in peers if peer is not None]
+        commands = [whiteout(workload, root, what), *present]
+        taken, *others = in_turn(commands, runs, lambda: out.unlink(missing_ok=True))
+        ours = Timing.of(taken)
+        if not present:
+            figures.append(Figure(workload.name, what, ours))
+        for peer, its in zip(present, others, strict=True):
+            wall = ratio(its, taken, lambda run: run.seconds)
+            cpu = ratio(its, taken, lambda run: run.cpu_seconds)
+            figures.append(Figure(workload.name, what, ours, peer.name, Timing.of(its), wall, cpu))
     return figures
 
 
 def table(figures: list[Figure]) -> str:
-    lines = [
-        "| workload | command | median s | spread s | CPU s | peak MiB | peer | its s | ratio |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    """The figures in Markdown."""
+    names = "workload|command|s|spread|CPU s|peak MiB|peer|its s|its CPU s|ratio|CPU ratio"
+    lines = [f"| {names.replace('|', ' | ')} |", "|" + "---|" * 11]
     for f in figures:
-        theirs = f"{f.peer} | {f.peer_seconds:.2f} | {f.ratio:.2f}" if f.ratio else "- | - | -"
+        theirs = "- | - | - | - | -"
+        if f.theirs is not None:
+            times = f"{f.theirs.seconds:.2f} | {f.theirs.cpu_seconds:.2f}"
+            theirs = f"{f.peer} | {times} | {f.ratio:.2f} | {f.cpu_ratio:.2f}"
         lines.append(
-            f"| {f.workload} | {f.what} | {f.seconds:.2f} | {f.spread:.2f} | {f.cpu_seconds:.2f}"
-            f" | {f.peak_mib:.0f} | {theirs} |"
+            f"| {f.workload} | {f.what} | {f.ours.seconds:.2f} | {f.ours.spread:.2f}"
+            f" | {f.ours.cpu_seconds:.2f} | {f.ours.peak_mib:.0f} | {theirs} |"
         )
     return "\n".join(lines)
 
 
+def build(workload: Workload, root: Path, scale: float = 1.0) -> None:
+    """Make a workload in a process of its own: a child's peak of memory begins at its parent's."""
+    builder = get_context("fork").Process(target=workload.make, args=(root, scale))
+    builder.start()
+    builder.join()
+    if builder.exitcode != 0:
+        raise SystemExit(f"{workload.name} could not be built")
+
+
+def write_plots(directory: Path, figures: list[Figure], points: list[scaling.Point]) -> None:
+    """``ratios.svg``, and ``scaling-lower.svg`` and ``scaling-upper.svg``."""
+    rows = [
+        (f"{f.workload} {f.what} by {f.peer}", f.ratio)
+        for f in figures
+        if f.ratio is not None and f.what != "changes"
+    ]
+    if rows:
+        title = "How many times as long the peer takes (wall time; above 1, Whiteout is faster)"
+        (directory / "ratios.svg").write_text(plot.bars(title, rows))
+    for side in scaling.SIDES if points else ():
+        series: dict[str, list[tuple[float, float]]] = {}
+        for point in points:
+            if point.side == side:
+                series.setdefault(point.command, []).append((point.files, point.cpu_seconds))
+        title = f"CPU time over the files of the {side} directory"
+        drawn = plot.lines(title, series, f"files in the {side}", "CPU s")
+        (directory / f"scaling-{side}.svg").write_text(drawn)
+
+
 def main() -> int:
+    """Run what the command line chooses."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", default="a,b,c,d,e")
+    parser.add_argument("--no-scaling", action="store_true")
+    parser.add_argument("--no-sizes", action="store_true")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--plots", type=Path)
     parser.add_argument("--directory", type=Path)
     options = parser.parse_args()
     runs, scale = (1, 0.01) if options.quick else (options.runs, 1.0)
-    missing = {name for name in PEERS.values() if shutil.which(name) is None}
-    for name in sorted(missing):
-        print(f"not installed, so not compared: {name}")
+    steps = [1_000, 3_000] if options.quick else [1_000, 10_000, 100_000, 1_000_000]
     chosen = [workload for workload in WORKLOADS if workload.name in options.only.split(",")]
     figures: list[Figure] = []
-    with tempfile.TemporaryDirectory(prefix="whiteout-bench-") as temporary:
+    points: list[scaling.Point] = []
+    compressed: list[sizes.Size] = []
+    with ExitStack() as opened:
+        temporary = opened.enter_context(tempfile.TemporaryDirectory(prefix="whiteout-bench-"))
         root = (options.directory or Path(temporary)) / ("quick" if options.quick else "full")
+        root.mkdir(parents=True, exist_ok=True)
+        containerd: Containerd | None = None
+        if (problem := Containerd.problem()) is None:
+            containerd = opened.enter_context(Containerd(Path(temporary) / "containerd"))
+        else:
+            print(problem)
         for workload in chosen:
-            # In a process of its own: a child's peak memory begins at that of its parent.
-            builder = get_context("spawn").Process(target=workload.make, args=(root, scale))
-            builder.start()
-            builder.join()
-            print(f"{workload.name}: {workload.description}; {check_digests(workload, root)}")
-            figures += figures_of(workload, root, runs, missing)
-    print(table(figures))
+            build(workload, root, scale)
+            told = check_digests(workload, root, containerd)
+            print(f"{workload.name}: {workload.description}; {told}", flush=True)
+            figures += figures_of(workload, root, runs, containerd)
+        if not options.no_sizes:
+            limit = (2 if options.quick else 200) << 20
+            compressed = sizes.measure_sizes(root, limit, containerd, whiteout)
+        if not options.no_scaling:
+            points = scaling.measure_scaling(root, steps, min(runs, 3), build, whiteout)
+        (root / "out").unlink(missing_ok=True)
+    for part in (
+        table(figures),
+        sizes.table(compressed) if compressed else "",
+        scaling.table(points) if points else "",
+    ):
+        if part:
+            print(f"\n{part}")
     if options.json is not None:
-        options.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
+        everything = {"figures": figures, "sizes": compressed, "scaling": points}
+        plain = {name: [asdict(each) for each in part] for name, part in everything.items()}
+        plain["machine"] = [{"cores": os.cpu_count(), "python": sys.version.split()[0]}]
+        options.json.write_text(json.dumps(plain, indent=1) + "\n")
+    if options.plots is not None:
+        options.plots.mkdir(parents=True, exist_ok=True)
+        write_plots(options.plots, figures, points)
     return 0
 
 

@@ -97,6 +97,8 @@ def _opaque(here: Path, scale: float) -> None:
             content = content[::-1]
         _write(_directory(upper / "o" / name) / f"f{number % 500:03}", content, WHOLE)
     os.setxattr(upper / "o", "user.overlay.opaque", b"y")
+    if os.geteuid() == 0:  # for those that mount it
+        os.setxattr(upper / "o", "trusted.overlay.opaque", b"y")
 
 
 def _many_layers(here: Path, scale: float) -> None:
@@ -111,6 +113,34 @@ def _many_layers(here: Path, scale: float) -> None:
         directory = _directory(here / "upper" / f"d{number // 100:02}" / f"e{number:04}")
         for file in range(4):
             _write(directory / f"f{file * 5:02}", b"changed")
+
+
+def _changed_in_lower(here: Path, files: int) -> None:
+    """200 directories of the upper, one changed file in each, whatever the size of the lower."""
+    for number in range(max(200, files // 100)):
+        place = Path(f"d{number // 100:03}/e{number:05}")
+        directory = _directory(here / "lower-00" / place)
+        for file in range(min(100, files // 200)):
+            (directory / f"f{file:03}").touch()
+        if number < 200:
+            _write(_directory(here / "upper" / place) / "f001", b"changed")
+
+
+def _added(here: Path, files: int) -> None:
+    """Small files, a hundred in a directory."""
+    _directory(here / "lower-00")
+    for number in range(max(1, files // 100)):
+        directory = _directory(here / "upper" / f"d{number // 100:03}" / f"e{number:05}")
+        for file in range(min(100, files)):
+            _write(directory / f"f{file:03}", b"added")
+
+
+def scaled(side: str, files: int) -> Workload:
+    """A snapshot whose *side* (``lower`` or ``upper``) has that many files."""
+    build = {"lower": _changed_in_lower, "upper": _added}[side]
+    return Workload(
+        f"{side}-{files}", f"{files:,} files in the {side}", lambda here, _: build(here, files)
+    )
 
 
 WORKLOADS = (
