@@ -16,7 +16,14 @@ from support.imagetrees import View, build_layers, mounted, stack, view, view_of
 from support.trees import File, make
 from whiteout.cancel import CancelToken
 from whiteout.contentstore import ContentStore
-from whiteout.errors import Cancelled, DigestMismatch, NotFound, UsageError, WhiteoutError
+from whiteout.errors import (
+    Cancelled,
+    DigestMismatch,
+    NotFound,
+    StoreError,
+    UsageError,
+    WhiteoutError,
+)
 from whiteout.imagebuild import ImageOptions
 from whiteout.images import image_of_layout
 from whiteout.mediatypes import GZIP, TAR, ZSTD
@@ -171,6 +178,54 @@ def test_zstd_is_refused_for_docker(tmp_path: Path) -> None:
             DockerArchive(str(tmp_path / "a.tar")), [], base=image_of_layout(f"{tmp_path}/zstd")
         )
     assert not (tmp_path / "a.tar").exists()
+
+
+# The storage of Podman and its kin
+
+
+@pytest.mark.root
+@pytest.mark.peer("skopeo", "podman", "buildah")
+@pytest.mark.parametrize("program", ["skopeo", "podman", "buildah"])
+def test_each_program_stores_the_image(
+    layers: list[Path],
+    expected: View,
+    tmp_path: Path,
+    storage: Podman,
+    program: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Skopeo, or one of the others where it is not installed."""
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.which", lambda name: name if name == program else None)
+        sink = parse_sink(f"containers-storage:{storage.storage}team/app:1")
+        result = export_to(sink, whole_stack(stack(layers)))
+    assert result.reference == f"containers-storage:{storage.storage}localhost/team/app:1"
+    point = storage.podman("image", "mount", "localhost/team/app:1").strip()
+    try:
+        assert view(Path(point)) == expected
+    finally:
+        storage.podman("image", "umount", "localhost/team/app:1")
+    assert (
+        storage.podman("image", "inspect", "--format", "{{.Id}}", "team/app:1").strip()
+        == (result.config.digest.partition(":")[2])
+    )
+
+
+@pytest.mark.peer("skopeo")
+def test_what_the_program_says_is_told(tmp_path: Path) -> None:
+    sink = parse_sink(f"containers-storage:[nonsense@{tmp_path}/r+{tmp_path}/w]app")
+    with pytest.raises(StoreError, match="skopeo failed: ") as caught:
+        export_to(sink, [simple(tmp_path)])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_program_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(UsageError, match="needs skopeo, podman or buildah"):
+        export_to(parse_sink("containers-storage:app"), [simple(tmp_path)])
+    monkeypatch.setattr("shutil.which", lambda name: name if name == "podman" else None)
+    with pytest.raises(UsageError, match="install skopeo"):
+        export_to(parse_sink("containers-storage:app"), [simple(tmp_path)], media_type=ZSTD)
 
 
 # On top of another image
@@ -375,6 +430,10 @@ def test_export_to_prints_what_it_wrote(
         (["--to", "oci:"], "is no place for images"),
         (["--to", "oci:x:not a tag"], "is not a valid tag"),
         (["--to", "docker-archive:x:UPPER"], "is not a reference"),
+        (["--to", "containers-storage:[x"], "is not a name in a storage"),
+        (["--to", "containers-storage:App"], "is not a reference"),
+        (["--to", "docker:x"], "is no place for images"),
+        (["--to", "docker://x/y:1", "--platform", "a"], "is not a platform"),
         (["--to", "oci:x", "--tag", "t"], "leave out --tag"),
         (["--to", "oci:x", "-o", "f"], "leave out --output"),
         (["--whole"], "with --to"),

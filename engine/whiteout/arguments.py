@@ -20,6 +20,7 @@ _SINK = """\
 
   oci:DIR[:TAG]                     an OCI image layout, made if missing
   docker-archive:FILE[:NAME[:TAG]]  a tar for docker load, podman load and ctr images import
+  containers-storage:NAME           images of Podman, Buildah and CRI-O, by skopeo or one of them
   containerd://NAMESPACE/NAME       content and image of the containerd at --address
   docker://HOST/REPOSITORY[:TAG]    a registry; credentials are those of docker, podman or skopeo
 

@@ -16,6 +16,7 @@ from whiteout.sinks.model import Sink
 SPELLINGS = {
     "oci:DIR[:TAG]": "an OCI image layout",
     "docker-archive:FILE[:NAME[:TAG]]": "a tar for docker load",
+    "containers-storage:NAME": "the images of Podman, Buildah and CRI-O",
     "containerd://NAMESPACE/NAME": "the images of a containerd",
     "docker://HOST/REPOSITORY[:TAG]": "a registry",
 }
@@ -41,6 +42,10 @@ def parse_sink(text: str, *, address: str = "", plain_http: bool = False) -> Sin
 
             path, _, name = rest.partition(":")
             return DockerArchive(path, name)
+        if transport == "containers-storage":
+            from whiteout.sinks.containersstorage import ContainersStorage
+
+            return ContainersStorage(rest)
         if transport == "containerd":
             from whiteout.sinks.containerd import Containerd
 
