@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 from whiteout.display import display_path
 from whiteout.errors import MountError, ReadError, SnapshotChanged, read_error, reason_of
+from whiteout.fusemounts import fuse_layers
 from whiteout.mountnamespaces import MountNamespace, other_namespaces, other_roots
 from whiteout.mountoptions import OverlayOptions, decode_octal, options_of_mountinfo
 
@@ -59,6 +60,11 @@ class OverlayMount:
     verified: bool = False
     problem: str | None = None
     namespace: MountNamespace | None = None
+
+    @property
+    def is_fuse(self) -> bool:
+        """Whether fuse-overlayfs serves it, and not the kernel."""
+        return self.type != "overlay"
 
     @property
     def path(self) -> bytes:
@@ -135,6 +141,8 @@ def check_mounted(mount: OverlayMount) -> None:
     """
     for line in _lines(MOUNTINFO) if mount.namespace is None else _all_lines():
         if line.device == mount.device:
+            if mount.is_fuse and line.type == mount.type:
+                return
             with suppress(MountError):
                 if options_of_mountinfo(line.super_options) == mount.options:
                     return
@@ -286,17 +294,25 @@ def _unresolved(line: _Line) -> OverlayMount:
 
 def _resolve(line: _Line) -> OverlayMount:
     mount = _unresolved(line)
-    if line.type != "overlay":
-        return replace(
-            mount,
-            problem="fuse-overlayfs does not tell the kernel its layers, so they are not in "
-            f"mountinfo; {_BY_HAND}",
-        )
+    if mount.is_fuse:
+        return _locate_fuse(mount, _merged_root(line))
     try:
         mount = replace(mount, options=options_of_mountinfo(line.super_options))
         return _locate(mount, _merged_root(line), line.source)
     except (_Unresolved, MountError) as problem:
         return replace(mount, problem=str(problem))
+
+
+def _locate_fuse(mount: OverlayMount, merged: os.stat_result | None) -> OverlayMount:
+    """*mount*, of fuse-overlayfs, with the layers of the process that serves it."""
+    found = None if merged is None else fuse_layers(merged, mount.mount_point)
+    if found is None:
+        return replace(
+            mount,
+            problem="fuse-overlayfs does not tell the kernel its layers, and no process of it"
+            f" that this one may look into has the root of this mount; {_BY_HAND}",
+        )
+    return replace(mount, options=found.options, layers=found.layers, verified=True)
 
 
 def _locate(mount: OverlayMount, merged: os.stat_result | None, source: bytes) -> OverlayMount:
