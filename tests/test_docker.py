@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import Outcome, command, environment, whiteout
-from support.engines import Docker, dockerd, short_directory
+from support.engines import Docker, containerd, dockerd, short_directory
 from support.overlay import mount_points_below
 from support.peerlayers import archived_layers, diff_differences, diff_lines, differences, entries
 from support.rootfs import CHANGES, MORE, make_rootfs, pack
@@ -133,6 +133,38 @@ def test_a_running_container_is_the_mount_that_it_has(engine: Docker, run: Run) 
         assert record.notes == ("running",)
     finally:
         engine.docker("rm", "--force", "alive")
+
+
+def test_a_running_daemon_is_found_wherever_its_data_is(engine: Docker, run: Run) -> None:
+    listing = run("list", "--engine", "docker", "--json").done().objects()
+    targets = [each["target"] for each in listing]
+    assert f"docker:[{engine.root}]two" in targets
+    assert run("changes", "docker:team/img:3").stdout  # in the only store that has it
+    outcome = run("changes", "docker:team/image")
+    assert outcome.status == 2
+    assert b"did you mean docker:[" in outcome.stderr
+
+
+def test_layers_in_containerd_are_found_there(run: Run, tmp_path: Path) -> None:
+    with containerd() as engine:
+        for key, parent in (("base", ""), ("0123abcd", "base")):
+            words = ["snapshots", "prepare", "active" if key == "base" else key]
+            engine.ctr(*words, *filter(None, (parent,)), namespace="moby")
+            if key == "base":
+                engine.ctr("snapshots", "commit", "base", "active", namespace="moby")
+        upper = engine.root / "io.containerd.snapshotter.v1.overlayfs/snapshots/2/fs"
+        (upper / "new").touch()
+        root = tmp_path / "root"
+        container = root / "var/lib/docker/containers/0123abcd"
+        container.mkdir(parents=True)
+        (root / "var/lib/docker/buildkit").mkdir()
+        config = {"ID": "0123abcd", "Name": "/web", "Driver": "overlayfs", "State": {}}
+        (container / "config.v2.json").write_text(json.dumps(config))
+        subprocess.run(
+            ["cp", "-a", engine.root, root / "var/lib/containerd"], check=True, timeout=60
+        )
+        assert b"docker:web" in run("list", "--root", root, "--engine", "docker").done().stdout
+        assert run("changes", "--root", root, "docker:web").done().stdout == b"A /new\n"
 
 
 # what changed, and the layer

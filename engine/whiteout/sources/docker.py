@@ -19,6 +19,7 @@ from whiteout.sources.places import (
     place_of,
     split_target,
 )
+from whiteout.sources.processes import processes
 from whiteout.sources.root import Root
 from whiteout.sources.subids import remapped_map
 
@@ -49,7 +50,25 @@ class DockerSource:
             places = list(_with_remapped(_remapped(named_place(root, path, target))))
         if not name:
             raise UsageError(f"{scheme}: names nothing; give {scheme}:NAME, as in 'whiteout list'")
-        return choose_among([DataRoot(place).records() for place in places], name, target)
+        try:
+            return choose_among([DataRoot(place).records() for place in places], name, target)
+        except UsageError:
+            image = _image_in_containerd(root, name)
+            if image is None:
+                raise
+            return image
+
+
+def _image_in_containerd(root: Root, name: str) -> Record | None:
+    """The image *name* of a daemon with containerd's image store, as containerd calls it."""
+    from whiteout.sources.containerd import SOURCE as CONTAINERD
+
+    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    wanted = {tagged, f"docker.io/{tagged}", f"docker.io/library/{tagged}"}
+    for record in CONTAINERD.discover(root):
+        if record.target.startswith("containerd://moby/") and record.name in wanted:
+            return record
+    return None
 
 
 def data_roots(root: Root) -> Iterator[Place]:
@@ -60,6 +79,21 @@ def data_roots(root: Root) -> Iterator[Place]:
             seen.add(path)
             with suppress(OSError):
                 yield from _with_remapped(place_of(root, path, named=named))
+    for place in _running(root) if root.is_host else ():
+        if place.path not in seen:
+            seen.add(place.path)
+            yield from _with_remapped(place)
+
+
+def _running(root: Root) -> Iterator[Place]:
+    """The data roots that the daemons of this host were started with."""
+    for process in processes(b"dockerd"):
+        path = process.option(b"--data-root", b"-g", b"--graph")
+        if process.root.is_host and path is not None and path.startswith(b"/"):
+            with suppress(OSError):
+                found = root.resolve(path)
+                if is_data_root(found):
+                    yield place_of(root, found, named=True)
 
 
 def _candidates(root: Root) -> Iterator[tuple[bytes, bool]]:

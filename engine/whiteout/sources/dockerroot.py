@@ -38,6 +38,7 @@ from whiteout.sources.documents import (
 )
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 from whiteout.sources.places import Place
+from whiteout.sources.root import Root
 
 DRIVERS = ("overlay2", "fuse-overlayfs")
 _CONTAINERD = ("overlayfs", "stargz", "nydus")
@@ -54,7 +55,9 @@ def is_data_root(path: bytes) -> bool:
         return os.path.basename(path) == b"docker"
     except OSError:
         return False
-    return b"image" in names and bool(names & {b"containers", b"overlay2", b"fuse-overlayfs"})
+    if b"image" in names and names & {b"overlay2", b"fuse-overlayfs"}:
+        return True
+    return b"containers" in names and bool(names & {b"image", b"containerd", b"buildkit"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class DataRoot:
         """Containers first, then images, then their layers, then what belongs to nobody."""
         try:
             drivers = os.listdir(self._path("image"))
+        except FileNotFoundError:  # with containerd's image store
+            drivers = []
         except OSError as error:
             yield self._unreadable(f"cannot list {self._shown('image')}: {reason_of(error)}")
             return
@@ -141,10 +146,7 @@ class DataRoot:
             opener = partial(graph.container_stack, identity, name)
             layers = graph.container_depth(identity)
         elif driver in _CONTAINERD:
-            problem = (
-                "its layers are in containerd; give"
-                f" {display_text(f'containerd://moby/{identity}')}"
-            )
+            opener = partial(_stack_in_containerd, self._place.root, identity)
         else:
             problem = f"its storage driver {display_text(driver)} keeps no overlay layers"
         image = text(document, "Config", "Image") or text(document, "Image")
@@ -188,6 +190,17 @@ class DataRoot:
 
     def _shown(self, *parts: str) -> str:
         return display_path(self._path(*parts))
+
+
+def _stack_in_containerd(root: Root, key: str) -> LayerStack:
+    """The layers of a container that containerd keeps.
+
+    Raises:
+        UsageError: containerd has none of this key.
+    """
+    from whiteout.sources.containerd import SOURCE
+
+    return SOURCE.resolve("containerd", f"moby/{key}", root).stack()
 
 
 def _state(document: Document) -> str:
