@@ -26,15 +26,19 @@ from whiteout_tui.detail import DetailPane
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.footer import ActionFooter, Offer, laid_out
 from whiteout_tui.help_screen import HelpScreen, help_content
+from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.legend import FLAGS, KINDS, NUMBERS
 from whiteout_tui.palette import ActionProvider, title
 from whiteout_tui.picker_screen import PickerScreen
+from whiteout_tui.row_list import RowList
 from whiteout_tui.scrolling import ScrollingText
 from whiteout_tui.tree import SnapshotTree
 
 CARRIERS = {
     Scope.APP: WhiteoutApp,
     Scope.PICKER: PickerScreen,
+    Scope.LAYERS: LayersScreen,
+    Scope.LIST: RowList,
     Scope.BROWSE: BrowseScreen,
     Scope.TREE: SnapshotTree,
     Scope.TEXT: ScrollingText,
@@ -204,47 +208,6 @@ def test_escape_at_the_root_closes_nothing() -> None:
         assert isinstance(pilot.app.screen, BrowseScreen)
 
     run(FAKE, drive)
-
-
-def test_the_picker_lists_mounts_and_says_why_one_cannot_be_opened(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from whiteout.mountinfo import OverlayMount
-    from whiteout.mountoptions import OverlayOptions
-    from whiteout_tui import picker_screen
-
-    good = OverlayMount(b"/merged\x1b[2J", 1, "overlay", OverlayOptions(), (b"/u", b"/l"))
-    bad = OverlayMount(b"/bad", 2, "overlay", OverlayOptions(), problem="its layers are gone")
-    monkeypatch.setattr(picker_screen, "overlay_mounts", lambda: (bad, good))
-    monkeypatch.setattr(
-        picker_screen, "open_mount", lambda mount: FAKE if mount is good else real(mount)
-    )
-    from whiteout.opening import open_mount as real
-
-    async def drive(pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: "2 mounts" in text(pilot))
-        assert "/merged\\x1b[2J" in text(pilot)
-        assert "! /bad" in text(pilot)
-        assert "its layers are gone" in text(pilot)
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: "cannot open /bad" in text(pilot))
-        await pilot.press("up", "enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, BrowseScreen))
-        await press(pilot, "escape")
-        assert isinstance(pilot.app.screen, PickerScreen)
-
-    run(None, drive)
-
-
-def test_without_mounts_the_picker_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    from whiteout_tui import picker_screen
-
-    monkeypatch.setattr(picker_screen, "overlay_mounts", tuple)
-
-    async def drive(pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: "whiteout demo" in text(pilot))
-
-    run(None, drive)
 
 
 def test_the_actions_are_also_found_while_nothing_is_focused() -> None:

@@ -12,7 +12,9 @@ class Scope(Enum):
     """Which part of the app carries an action out. The values appear in the help."""
 
     APP = "app"
-    PICKER = "mounts"
+    PICKER = "list"
+    LAYERS = "layers"
+    LIST = "list, layers"
     BROWSE = "snapshot"
     TREE = "tree"
     TEXT = "detail, help"
@@ -328,17 +330,97 @@ ACTIONS: tuple[Action, ...] = (
         Scope.BROWSE,
         ("escape",),
         "Back",
-        "back to the list of mounts, when the snapshot was picked from it",
+        "back to the list or the layers that the snapshot was picked from",
         Group.VIEW,
         hint="back",
     ),
-    Action("pick", Scope.PICKER, ("enter",), "Open", "open this mount", Group.TREE),
+    Action("line_up", Scope.LIST, ("up", "k"), "Up", "one line up", Group.MOVE, hint="move"),
+    Action(
+        "line_down", Scope.LIST, ("down", "j"), "Down", "one line down", Group.MOVE, hint="move"
+    ),
+    Action(
+        "list_page_up",
+        Scope.LIST,
+        ("pageup", "ctrl+u"),
+        "Page up",
+        "one page up",
+        Group.MOVE,
+        hint="move",
+    ),
+    Action(
+        "list_page_down",
+        Scope.LIST,
+        ("pagedown", "ctrl+d"),
+        "Page down",
+        "one page down",
+        Group.MOVE,
+        hint="move",
+    ),
+    Action(
+        "list_first",
+        Scope.LIST,
+        ("g", "home"),
+        "Top",
+        "to the first line",
+        Group.MOVE,
+        hint="top, end",
+    ),
+    Action(
+        "list_last",
+        Scope.LIST,
+        ("G", "end"),
+        "Bottom",
+        "to the last line",
+        Group.MOVE,
+        hint="top, end",
+    ),
+    Action(
+        "pick",
+        Scope.PICKER,
+        ("enter",),
+        "Open",
+        "show the layers of this one; a single layer opens at once",
+        Group.TREE,
+    ),
+    Action(
+        "filter",
+        Scope.PICKER,
+        ("slash",),
+        "Filter",
+        "show only lines that have all of some words",
+        Group.VIEW,
+    ),
+    Action("unfilter", Scope.PICKER, ("escape",), "All", "show every line again", Group.VIEW),
     Action(
         "reload",
         Scope.PICKER,
         ("r",),
         "Re-read",
-        "read the list of mounts again",
+        "look again for what there is",
+        Group.VIEW,
+    ),
+    Action(
+        "pick",
+        Scope.LAYERS,
+        ("enter",),
+        "Open",
+        "open this layer against what is below it, or the range of layers as one diff",
+        Group.TREE,
+    ),
+    Action(
+        "mark",
+        Scope.LAYERS,
+        ("space",),
+        "Range",
+        "begin a range of layers here, which ends at the cursor; again: forget it",
+        Group.TREE,
+    ),
+    Action(
+        "leave",
+        Scope.LAYERS,
+        ("escape",),
+        "Back",
+        "forget the range; without one, back to the list",
         Group.VIEW,
     ),
     Action(
@@ -428,6 +510,7 @@ _KEY_NAMES = {
     "home": "Home",
     "end": "End",
     "question_mark": "?",
+    "slash": "/",
     "minus": "-",
     "left_square_bracket": "[",
     "right_square_bracket": "]",

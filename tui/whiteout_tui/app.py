@@ -12,6 +12,7 @@ from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.help_screen import HelpScreen
 from whiteout_tui.jobs import wait_for_jobs
+from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.palette import ActionProvider
 from whiteout_tui.picker_screen import PickerScreen
 
@@ -49,7 +50,7 @@ class WhiteoutApp(App[None]):
     async def action_quit(self) -> None:
         """Leave, without waiting for what still runs."""
         for screen in self.screen_stack:
-            if isinstance(screen, BrowseScreen | ExportScreen | PickerScreen):
+            if isinstance(screen, BrowseScreen | ExportScreen | LayersScreen | PickerScreen):
                 screen.stop()
         self.exit()
 

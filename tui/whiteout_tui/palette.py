@@ -12,7 +12,9 @@ from textual.types import IgnoreReturnCallbackType
 from whiteout_tui.actions import ACTIONS, Action, Scope, key_name
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail import DetailPane
+from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.picker_screen import PickerScreen
+from whiteout_tui.row_list import RowList
 from whiteout_tui.tree import SnapshotTree
 
 
@@ -29,6 +31,10 @@ class ActionProvider(Provider):
             carriers[Scope.TEXT] = screen.query_one(DetailPane).text
         if isinstance(screen, PickerScreen):
             carriers[Scope.PICKER] = screen
+            carriers[Scope.LIST] = screen.query_one(RowList)
+        if isinstance(screen, LayersScreen):
+            carriers[Scope.LAYERS] = screen
+            carriers[Scope.LIST] = screen.query_one(RowList)
         return [
             (action, carriers[action.scope])
             for action in ACTIONS

@@ -1,52 +1,63 @@
-"""The picker: the overlay mounts of this machine."""
+"""The picker: everything on this host that can be opened, by engine, as it is found."""
 
 from __future__ import annotations
+
+import time
+from itertools import islice
 
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
 from whiteout.cancel import CancelToken
-from whiteout.display import display_path
-from whiteout.mountinfo import OverlayMount, overlay_mounts
-from whiteout.opening import open_mount
+from whiteout.display import display_path, display_text
+from whiteout.opening import open_stack
+from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
 from whiteout.snapshot import Snapshot
+from whiteout.sources.model import Kind, LayerStack, Record, Source
+from whiteout.sources.registry import discover_one, sources
 from whiteout.sources.root import HOST, Root
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.jobs import Jobs, send
-from whiteout_tui.status import StatusLine, TitleLine
+from whiteout_tui.layers_screen import LayersScreen
+from whiteout_tui.record_rows import PICKER_HEADING, about_record, matches, record_rows
+from whiteout_tui.row_list import RowList
+from whiteout_tui.status import StatusLine, TitleLine, WarningBar
 from whiteout_tui.words import words_of
 
-NO_MOUNTS = (
-    "No overlay is mounted here that this process can see.\n\n"
+_BATCH = 200
+NOTHING = (
+    "No overlay is mounted here and no engine has a store that this process can see.\n\n"
     "Open an upper directory with    whiteout UPPERDIR --lower LOWERDIR\n"
     "or try the built-in example     whiteout demo"
 )
 
 
 class PickerScreen(Screen[None]):
-    """Lists the overlay mounts, and opens one."""
+    """Lists what the sources find, and opens one of it."""
 
     BINDINGS = bindings(Scope.PICKER)
-    AUTO_FOCUS = "OptionList"
+    AUTO_FOCUS = "RowList"
 
     class Listed(Message):
-        """The mounts were read."""
+        """Some more records of one source; ``done`` when they are the last."""
 
-        def __init__(self, mounts: tuple[OverlayMount, ...]) -> None:
+        def __init__(self, source: str, records: list[Record], done: bool) -> None:
             super().__init__()
-            self.mounts = mounts
+            self.source = source
+            self.records = records
+            self.done = done
 
     class Opened(Message):
-        """A mount is ready to be browsed."""
+        """The layers of a record are found; of a single layer the snapshot is ready."""
 
-        def __init__(self, snapshot: Snapshot) -> None:
+        def __init__(self, stack: LayerStack, snapshot: Snapshot | None) -> None:
             super().__init__()
+            self.stack = stack
             self.snapshot = snapshot
 
     class Failed(Message):
@@ -61,18 +72,27 @@ class PickerScreen(Screen[None]):
         self._root = root
         self._store_path = store_path
         self._jobs = Jobs(self)
-        self._mounts: tuple[OverlayMount, ...] = ()
+        self._trusted = can_read_trusted()
+        self._found: dict[str, list[Record]] = {source.name: [] for source in sources()}
+        self._stale: set[str] = set()
+        self._reading: set[str] = set()
 
     def compose(self) -> ComposeResult:
-        """Title, mounts, status, footer."""
-        yield TitleLine("overlay mounts")
-        yield OptionList(id="mounts", markup=False)
-        yield Static("", id="no-mounts", classes="-empty", markup=False)
+        """Title, warning, list, the record under the cursor, filter, status, footer."""
+        where = "this host" if self._root.is_host else display_path(self._root.path)
+        yield TitleLine("snapshots", f"of {where}")
+        hidden = f"{TRUSTED_HIDDEN}; rows with ? are doubtful"
+        yield WarningBar(() if self._trusted else (hidden,), None)
+        yield Static(PICKER_HEADING, classes="columns", markup=False)
+        yield RowList(id="records")
+        yield Static("", id="nothing", classes="-empty", markup=False)
+        yield Static("", id="about", markup=False)
+        yield Input(placeholder="words that must be in the line", id="filter", classes="-empty")
         yield StatusLine()
         yield ActionFooter()
 
     def on_mount(self) -> None:
-        """Read the mounts."""
+        """Ask every source."""
         self.action_reload()
 
     def on_unmount(self) -> None:
@@ -86,73 +106,142 @@ class PickerScreen(Screen[None]):
     def _failed(self, error: BaseException, token: CancelToken) -> Message:
         return self.Failed(words_of(error))
 
+    # The list
+
     def action_reload(self) -> None:
-        """Read the list of mounts again."""
+        """Ask every source again, each in a thread of its own."""
+        every = sources()
+        self._reading = {source.name for source in every}
+        self._stale = set(self._reading)  # what was found before shows until there is more
+        for source in every:
+            self._read(source)
+        self._draw()
 
+    def _read(self, source: Source) -> None:
         def read(token: CancelToken) -> None:
-            send(self, self.Listed(overlay_mounts()), token)
+            records = discover_one(source, self._root)
+            while batch := list(islice(records, _BATCH)):
+                token.check()
+                send(self, self.Listed(source.name, batch, done=False), token)
+            send(self, self.Listed(source.name, [], done=True), token)
 
-        self.query_one(StatusLine).show_state("reading the mounts…")
-        self._jobs.start("list", read, self._failed)
+        def failed(error: BaseException, token: CancelToken) -> Message:
+            self.call_later(self.notify, words_of(error), severity="error", markup=False)
+            return self.Listed(source.name, [], done=True)
+
+        self._jobs.start(f"list {source.name}", read, failed)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a source may still find more."""
+        return bool(self._reading)
 
     def on_picker_screen_listed(self, listed: Listed) -> None:
-        """Show the mounts, those that can be opened first."""
-        self._mounts = tuple(sorted(listed.mounts, key=lambda mount: mount.problem is not None))
-        options = self.query_one(OptionList)
-        options.clear_options()
-        options.add_options(Option(_prompt(mount)) for mount in self._mounts)
-        options.set_class(not self._mounts, "-empty")
-        message = self.query_one("#no-mounts", Static)
-        message.update(Content("" if self._mounts else NO_MOUNTS))
-        message.set_class(bool(self._mounts), "-empty")
-        if self._mounts:
-            options.highlighted = 0
-            options.focus()
-        count = len(self._mounts)
-        self.query_one(StatusLine).show_state(
-            f"{count:,} mount" if count == 1 else f"{count:,} mounts"
-        )
+        """Show what was found."""
+        if listed.source in self._stale:
+            self._stale.discard(listed.source)
+            self._found[listed.source] = []
+        self._found[listed.source] += listed.records
+        if listed.done:
+            self._reading.discard(listed.source)
+        self._draw()
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Open the mount that was clicked."""
-        self._open(event.option_index)
+    def _draw(self) -> None:
+        words = self.query_one(Input).value.lower().split()
+        every = [record for found in self._found.values() for record in found]
+        shown = [record for record in every if matches(record, words)]
+        rows = self.query_one(RowList)
+        rows.show(record_rows(shown, time.time(), trusted=self._trusted))
+        rows.set_class(not shown, "-empty")
+        message = self.query_one("#nothing", Static)
+        message.set_class(bool(shown), "-empty")
+        if not shown:
+            message.update(Content(self._nothing(bool(every))))
+        elif self.focused is None:
+            rows.focus()
+        self._show_state(len([record for record in every if record.kind is not Kind.STORE]), shown)
+
+    def _nothing(self, filtered: bool) -> str:
+        if filtered:
+            return "Nothing has these words; Esc shows everything again."
+        return "looking…" if self._reading else NOTHING
+
+    def _show_state(self, count: int, shown: list[Record]) -> None:
+        state = f"{count:,} snapshot" if count == 1 else f"{count:,} snapshots"
+        if self.query_one(Input).value.strip():
+            state = f"{sum(each.kind is not Kind.STORE for each in shown):,} of {state}"
+        if self._reading:
+            state += f", asking {', '.join(sorted(self._reading))}…"
+        self.query_one(StatusLine).show_state(state)
+
+    def on_row_list_moved(self) -> None:
+        """Say more of the record under the cursor."""
+        picked = self._picked
+        about = Content("") if picked is None else about_record(picked, trusted=self._trusted)
+        self.query_one("#about", Static).update(about)
+
+    @property
+    def _picked(self) -> Record | None:
+        picked = self.query_one(RowList).picked
+        return picked if isinstance(picked, Record) else None
+
+    # The filter
+
+    def action_filter(self) -> None:
+        """Type words that must be in a line for it to be shown."""
+        line = self.query_one(Input)
+        line.remove_class("-empty")
+        line.focus()
+
+    def action_unfilter(self) -> None:
+        """Show everything again."""
+        line = self.query_one(Input)
+        line.value = ""
+        line.add_class("-empty")
+        self._draw()
+        self.query_one(RowList).focus()
+
+    def on_input_changed(self) -> None:
+        """Show what the filter leaves."""
+        self._draw()
+
+    def on_input_submitted(self) -> None:
+        """Back to the list, with the filter; an empty one goes away."""
+        if self.query_one(Input).value.strip():
+            self.query_one(RowList).focus()
+        else:
+            self.action_unfilter()
+
+    # Opening
+
+    def on_row_list_activated(self) -> None:
+        """Open the record that was clicked twice."""
+        self.action_pick()
 
     def action_pick(self) -> None:
-        """Open the mount that is marked."""
-        marked = self.query_one(OptionList).highlighted
-        if marked is not None:
-            self._open(marked)
-
-    def _open(self, position: int) -> None:
-        mount = self._mounts[position]
+        """Open the record under the cursor."""
+        record = self._picked
+        if record is None:
+            return
 
         def read(token: CancelToken) -> None:
-            send(self, self.Opened(open_mount(mount)), token)
+            stack = record.stack()
+            single = open_stack(stack) if len(stack.layers) == 1 else None
+            send(self, self.Opened(stack, single), token)
 
+        self.query_one(StatusLine).show_path(f"opening {display_text(record.target)}…")
         self._jobs.start("open", read, self._failed)
 
     def on_picker_screen_opened(self, opened: Opened) -> None:
-        """Browse it."""
-        self.app.push_screen(
-            BrowseScreen(opened.snapshot, store_path=self._store_path, picked=True)
-        )
+        """Browse the only layer, or choose among several."""
+        self.query_one(StatusLine).show_path("")
+        if opened.snapshot is not None:
+            snapshot = opened.snapshot
+            self.app.push_screen(BrowseScreen(snapshot, store_path=self._store_path, picked=True))
+        else:
+            self.app.push_screen(LayersScreen(opened.stack, self._store_path))
 
     def on_picker_screen_failed(self, failed: Failed) -> None:
         """Say why it cannot be opened."""
+        self.query_one(StatusLine).show_path("")
         self.notify(failed.sentence, severity="error", markup=False)
-
-
-def _prompt(mount: OverlayMount) -> Content:
-    point = display_path(mount.mount_point)
-    if mount.problem is not None:
-        return Content.assemble(
-            ("! ", "$text-error"),
-            (point, "$foreground-muted"),
-            ("\n  " + mount.problem, "$text-error"),
-        )
-    lowers = len(mount.layers) - 1
-    told = f"{lowers} lower layer" if lowers == 1 else f"{lowers} lower layers"
-    if mount.options.upperdir is None:
-        told = f"read-only, {len(mount.layers)} layers; shows the topmost over the rest"
-    proved = "" if mount.verified else ", layers not proved by inode numbers"
-    return Content.assemble("  ", (point, "bold"), (f"\n  {told}{proved}", "$foreground-muted"))
