@@ -8,6 +8,7 @@ an overlay, so much of it the kernel refuses to show, and then so must we.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -43,6 +44,7 @@ pytestmark = pytest.mark.root
 NAMES = (b"a", b"b", b"c")
 SIZE = 5  # of every file that is not empty, so that a metacopy has the size of its data
 CONTENTS = (b"one..", b"two..", b"three")
+NOTHING = hashlib.sha256().hexdigest()
 EXAMPLES = int(os.environ.get("WHITEOUT_TEST_EXAMPLES", "120"))
 
 
@@ -282,7 +284,12 @@ def check_layer(layers: Made, snapshot: Snapshot, shown: View) -> None:
     try:
         export_to_file(snapshot, os.fsencode(target), media_type=TAR)
     except ReadError:
-        assert UNSHOWN in shown.values() or ALIASED in shown.values()
+        # A metacopy above a file of another size: the kernel shows a size that is not there.
+        cut = any(
+            isinstance(seen, Seen) and seen.item.size and seen.item.content == NOTHING
+            for seen in shown.values()
+        )
+        assert cut or UNSHOWN in shown.values() or ALIASED in shown.values()
         assert not target.exists()
         return
     with tarfile.open(target) as archive:

@@ -99,6 +99,12 @@ def _add_snapshot(parser: _Parser, words: str = "TARGET") -> None:
     )
     _add_root(parser)
     parser.add_argument(
+        "--fuse-overlayfs",
+        action="store_true",
+        help="fuse-overlayfs wrote the directories: its own marks count, too (files .wh.NAME, owner"
+        " and mode in attributes)",
+    )
+    parser.add_argument(
         "--uidmap",
         action="append",
         default=[],

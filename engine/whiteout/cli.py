@@ -113,6 +113,8 @@ def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
         raise UsageError(f"there is no use for {display_text(words[len(extra)])}")
     options.words = words
     if options.mounts is not None:
+        if options.fuse_overlayfs:
+            raise UsageError("--fuse-overlayfs does not go with --mounts; name the directories")
         if options.lower or options.userxattr or options.layer or options.root:
             raise UsageError(
                 "--mounts names everything; leave out --lower, --userxattr, --layer and --root"
@@ -127,6 +129,7 @@ def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
         layer=LayerRange() if options.layer is None else LayerRange.parse(options.layer),
         root=_root(options),
         userxattr=options.userxattr,
+        fuse=options.fuse_overlayfs,
         differ=options.differ,
         rules=options.rules,
         idmap=IdMap.parse(options.uidmap, options.gidmap),

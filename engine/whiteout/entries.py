@@ -76,6 +76,14 @@ class Entry(NamedTuple):
         return self.stat.st_nlink > 1 and not self.is_directory
 
 
+def is_whiteout_file(status: os.stat_result) -> bool:
+    """Whether *status* stands for a file ``.wh.NAME``, fuse-overlayfs' mark of a deleted name.
+
+    It is shown as a device 0:0 (:mod:`whiteout.fusemarks`); that it has no link tells it apart.
+    """
+    return is_whiteout_device(status) and status.st_nlink == 0
+
+
 def is_whiteout_device(status: os.stat_result) -> bool:
     """Whether *status* is of a character device 0:0, overlayfs' mark of a deleted name."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0

@@ -156,11 +156,12 @@ def with_fields(
     uid: int | None = None,
     gid: int | None = None,
     device: int | None = None,
+    links: int | None = None,
 ) -> os.stat_result:
-    """*status* with some fields replaced: ``st_mode``, ``st_uid``, ``st_gid``, ``st_rdev``."""
+    """*status* with ``st_mode``, ``st_uid``, ``st_gid``, ``st_rdev`` or ``st_nlink`` replaced."""
     fields, rest = cast(tuple[tuple[int, ...], dict[str, int]], status.__reduce__()[1])
     values = list(fields)
-    for place, value in ((0, mode), (4, uid), (5, gid)):
+    for place, value in ((0, mode), (3, links), (4, uid), (5, gid)):
         if value is not None:
             values[place] = value
     if device is not None:

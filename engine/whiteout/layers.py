@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Protocol
 
 from whiteout import xattrs
+from whiteout.casefold import is_casefolded, kernel_can_casefold
 from whiteout.display import display_path
 from whiteout.entries import is_whiteout_device
-from whiteout.errors import SnapshotChanged, read_error
+from whiteout.errors import ReadError, SnapshotChanged, read_error
 from whiteout.idmap import IdMap
 from whiteout.layerroots import mount_points, open_root
 
@@ -48,12 +49,14 @@ class Marks(Flag):
 class Layer:
     """One directory of a stack, how its marks are read, and how its owners are mapped.
 
-    Without ``idmap`` the ids on disk are the container's.
+    Without ``idmap`` the ids on disk are the container's. ``fuse`` tells that fuse-overlayfs wrote
+    it, whose own marks count, too.
     """
 
     path: bytes
     marks: Marks = Marks.TRUSTED
     idmap: IdMap | None = None
+    fuse: bool = False
 
 
 class HoldsFile(Protocol):
@@ -77,6 +80,7 @@ class Directories:
         self._open: OrderedDict[Directory, None] = OrderedDict()
         self._files: list[HoldsFile] = []
         self._mounts = mount_points()
+        self._may_be_casefolded = kernel_can_casefold()
 
     def __enter__(self) -> Directories:
         return self
@@ -110,7 +114,12 @@ class Directories:
         Raises:
             ReadError: it cannot be opened.
         """
-        directory = Directory(self, None, layer.path, layer.idmap)
+        kind = Directory
+        if layer.fuse:
+            from whiteout.fusemarks import FuseDirectory
+
+            kind = FuseDirectory
+        directory = kind(self, None, layer.path, layer.idmap)
         try:
             directory.descriptor()
         except OSError as error:
@@ -120,6 +129,13 @@ class Directories:
     def open(self, directory: Directory) -> int:
         """A new descriptor of *directory*, valid until the pool opens another one."""
         descriptor = self._reopen(directory)
+        if self._may_be_casefolded and is_casefolded(descriptor):
+            os.close(descriptor)
+            raise ReadError(
+                f"{display_path(directory.path)} is casefolded, and which of its names are one only"
+                " the kernel knows; look at what a mount of the layers shows",
+                directory.path,
+            )
         while len(self._open) >= self._limit:
             self._open.popitem(last=False)[0].close_descriptor()
         self._open[directory] = None
@@ -197,6 +213,15 @@ class Directory:
     def path_of(self, name: bytes) -> bytes:
         """A path to *name* through the descriptor, for calls that take no ``dir_fd``."""
         return b"/proc/self/fd/%d/%s" % (self.descriptor(), name)
+
+    def name_on_disk(self, name: bytes) -> bytes:
+        """The name on disk of the entry that is shown as *name*."""
+        return name
+
+    def has_owner(self, name: bytes) -> bool:
+        """Whether the container has ids for the owner and the group of *name*."""
+        status = None if self.idmap is None else self.lstat_on_disk(name)
+        return status is None or self.idmap is None or self.idmap.holds_owner_of(status)
 
     def child(self, name: bytes) -> Directory:
         """The directory *name* in this one; not opened yet."""

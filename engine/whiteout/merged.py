@@ -376,9 +376,14 @@ class Node:
         return self._child
 
     @property
+    def name_on_disk(self) -> bytes:
+        """The name that the entry has on disk: another one for a whiteout of fuse-overlayfs."""
+        return self.part.directory.name_on_disk(self.name)
+
+    @property
     def path(self) -> bytes:
         """The path on the host, for messages and for people."""
-        return self.part.directory.path + b"/" + self.name
+        return self.part.directory.path + b"/" + self.name_on_disk
 
     @property
     def attribute_names(self) -> list[str]:
@@ -429,8 +434,7 @@ class Node:
 
     def owner_on_disk(self) -> tuple[int, int] | None:
         """The user and group id on disk where the container sees other ones, else None."""
-        directory = self.part.directory
-        status = None if directory.idmap is None else directory.lstat_on_disk(self.name)
+        status = self.part.directory.lstat_on_disk(self.name)
         if status is None:
             return None
         on_disk = status.st_uid, status.st_gid
@@ -438,11 +442,9 @@ class Node:
 
     def has_unmapped_owner(self) -> bool:
         """Whether the container has no id for the owner or the group."""
-        idmap = self.part.directory.idmap
-        if idmap is None or OVERFLOW_ID not in (self.status.st_uid, self.status.st_gid):
+        if OVERFLOW_ID not in (self.status.st_uid, self.status.st_gid):
             return False
-        status = self.part.directory.lstat_on_disk(self.name)
-        return status is not None and not idmap.holds_owner_of(status)
+        return not self.part.directory.has_owner(self.name)
 
     def readlink(self) -> bytes:
         """The target of the symlink."""

@@ -51,7 +51,7 @@ def metadata_of(node: Node | None) -> Metadata | None:
         host_owner = node.owner_on_disk()
         if entry.type is EntryType.SYMLINK:
             target = node.readlink()
-        attributes = xattrs.read_all(node.part.directory.path_of(node.name))
+        attributes = xattrs.read_all(node.part.directory.path_of(node.name_on_disk))
     except OSError as problem:
         error = f"cannot be read: {reason_of(problem)}"
     return Metadata(entry, path, target, attributes, error, host_owner)

@@ -17,6 +17,7 @@ from whiteout.differ import Rules
 from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, NotOverlay, ReadError, UsageError, read_error
 from whiteout.following import Following
+from whiteout.fusemarks import has_override
 from whiteout.idmap import IdMap
 from whiteout.layerroots import hidden_by_mount, mount_points
 from whiteout.layers import Layer, Marks
@@ -134,6 +135,7 @@ def open_pair(
     rules: Rules | str = Rules.CURRENT,
     label: str | None = None,
     idmap: IdMap | Sequence[IdMap | None] | None = None,
+    fuse: bool = False,
     layer: LayerRange | int = 0,
 ) -> Snapshot:
     """The snapshot of an upper directory over lower directories, topmost first.
@@ -143,7 +145,7 @@ def open_pair(
     With *userxattr* the marks are those in ``user.overlay.*`` alone; without, either namespace
     counts. A single lower directory is read as it is, as containerd would bind-mount it. *idmap*
     maps owners on disk to the container's: one for all directories, or one for each, the upper
-    directory first.
+    directory first. With *fuse* the marks of fuse-overlayfs count, too.
 
     Raises:
         UsageError: *idmap* has not one for each directory, or there is no such layer.
@@ -159,6 +161,7 @@ def open_pair(
         layers=tuple(StackLayer(path, idmap=each) for path, each in layers),
         marks=Marks.USER if userxattr else Marks.BOTH,
         following=Following(redirects=not userxattr, metacopy=not userxattr),
+        fuse=fuse,
     )
     return open_stack(stack, layer, differ=differ, rules=rules)
 
@@ -246,7 +249,8 @@ def open_stack(
         _check_directory(each.path)
     number = layers.last - layers.first + 1
     merged = tuple(
-        Layer(each.path, stack.marks, each.idmap) for each in stack.layers[layers.first :]
+        Layer(each.path, stack.marks, each.idmap, stack.fuse)
+        for each in stack.layers[layers.first :]
     )
     base = merged[number:]
     doubts = _doubts(merged if number > 1 else base)
@@ -264,7 +268,7 @@ def open_stack(
             )
     elif differ is not DifferChoice.WALKING and Marks.TRUSTED in stack.marks:
         merged = (replace(merged[0], marks=Marks.BOTH), *base)  # BuildKit takes either for opaque
-    if number == 1 and len(base) == 1 and not stack.data_layers:
+    if number == 1 and len(base) == 1 and not (stack.data_layers or stack.fuse):
         base = (replace(base[0], marks=Marks.PLAIN),)
     which = f" · {layers.words} of {count:,}" if layers != LayerRange() else ""
     return Snapshot(
@@ -276,7 +280,7 @@ def open_stack(
         rules=Rules(rules),
         upperdir=merged[0].path,
         lowerdirs=tuple(layer.path for layer in base),
-        doubts=doubts + _hidden(layer.path for layer in merged),
+        doubts=doubts + _hidden(layer.path for layer in merged) + _overridden(merged),
         fallback=fallback,
         shared=fallback is not None,
         following=replace(stack.following, top_is_upper=False) if layers.first else stack.following,
@@ -295,6 +299,7 @@ def open_target(
     rules: Rules | str = Rules.CURRENT,
     idmap: IdMap | None = None,
     map_lower: bool = True,
+    fuse: bool = False,
 ) -> Snapshot:
     """The snapshot that a person names: a target of :func:`stack_of_target`, of which the
     layers *layer* are opened, or an upper directory with *lowerdirs*.
@@ -314,6 +319,7 @@ def open_target(
             lowerdirs,
             layer=layer,
             userxattr=userxattr,
+            fuse=fuse,
             differ=differ,
             rules=rules,
             idmap=maps,
@@ -371,6 +377,16 @@ def _doubts(layers: Sequence[Layer]) -> tuple[str, ...]:
     if any(layer.marks & Marks.TRUSTED for layer in layers) and not can_read_trusted():
         return (TRUSTED_HIDDEN,)
     return ()
+
+
+def _overridden(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """What has its owners and modes in attributes, and is not read so."""
+    return tuple(
+        f"the owners and modes of {display_path(layer.path)} are in attributes of fuse-overlayfs"
+        " (override_stat); give --fuse-overlayfs"
+        for layer in layers
+        if not layer.fuse and has_override(layer.path)
+    )
 
 
 def _hidden(paths: Iterable[bytes]) -> tuple[str, ...]:

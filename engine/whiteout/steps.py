@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from whiteout.comparison import Fact
+from whiteout.entries import is_whiteout_file
 from whiteout.layerentries import WHITEOUT_PREFIX
 from whiteout.verdicts import ChangeKind, Method, Reason, Verdict
 
@@ -117,7 +118,7 @@ def _steps(verdict: Verdict) -> Iterator[Step]:
     if verdict.method is Method.OVERLAY:
         yield Step(Question.UPPER, "yes")
     if verdict.whiteout:
-        yield Step(Question.WHITEOUT, "device" if verdict.is_whiteout_device else "attribute")
+        yield Step(Question.WHITEOUT, _whiteout_form(verdict))
     elif verdict.upper is not None and not verdict.upper.is_directory:
         yield Step(Question.WHITEOUT, "no")
     if verdict.upper is None:
@@ -142,6 +143,12 @@ def _steps(verdict: Verdict) -> Iterator[Step]:
     elif verdict.upper.is_hard_linked:
         fact = Fact("names", None, verdict.upper.stat.st_nlink, False)
         yield Step(Question.NAMES, "several", (fact,))
+
+
+def _whiteout_form(verdict: Verdict) -> str:
+    if verdict.upper is not None and is_whiteout_file(verdict.upper.stat):
+        return "file"
+    return "device" if verdict.is_whiteout_device else "attribute"
 
 
 def _base_answer(verdict: Verdict) -> str:

@@ -71,6 +71,11 @@ _STEPS = {
     (Question.WHITEOUT, "no"): "It is no whiteout.",
     (Question.WHITEOUT, "device"): "It is a whiteout: a character device with the numbers 0:0,"
     " which overlayfs leaves where a name was deleted.",
+    (
+        Question.WHITEOUT,
+        "file",
+    ): "It is a whiteout: a file .wh.NAME, which fuse-overlayfs leaves"
+    " where it may make no device.",
     (Question.WHITEOUT, "attribute"): "It is a whiteout: an empty file with the attribute"
     " overlay.whiteout.",
     (Question.BASE, "yes"): "The base has it.",

@@ -57,7 +57,8 @@ class LayerStack:
     """The layers of a snapshot, topmost first, and how they were mounted together.
 
     ``marks`` are what counts as overlayfs' marks in all of them. ``data_layers`` hold only the data
-    of files whose metadata lies above (``metacopy``). ``following`` is what their mount follows.
+    of files whose metadata lies above (``metacopy``). ``following`` is what their mount follows,
+    and ``fuse`` tells that fuse-overlayfs wrote them.
     ``check`` is called after something was read of them, and raises
     :class:`~whiteout.errors.SnapshotChanged` where the owner took a layer away meanwhile, so that
     what is half deleted never passes for what it was.
@@ -68,6 +69,7 @@ class LayerStack:
     data_layers: tuple[bytes, ...] = ()
     marks: Marks = Marks.TRUSTED
     following: Following = FOLLOW_ALL
+    fuse: bool = False
     check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
