@@ -248,9 +248,9 @@ def open_stack(
     for each in stack.layers[layers.first :]:
         _check_directory(each.path)
     number = layers.last - layers.first + 1
+    marks = Marks.BOTH if stack.fuse else stack.marks
     merged = tuple(
-        Layer(each.path, stack.marks, each.idmap, stack.fuse)
-        for each in stack.layers[layers.first :]
+        Layer(each.path, marks, each.idmap, stack.fuse) for each in stack.layers[layers.first :]
     )
     base = merged[number:]
     doubts = _doubts(merged if number > 1 else base)
@@ -266,7 +266,7 @@ def open_stack(
                 f"{layers.words} are one diff; a directory that none of them has is the same on"
                 " both sides"
             )
-    elif differ is not DifferChoice.WALKING and Marks.TRUSTED in stack.marks:
+    elif differ is not DifferChoice.WALKING and Marks.TRUSTED in marks:
         merged = (replace(merged[0], marks=Marks.BOTH), *base)  # BuildKit takes either for opaque
     if number == 1 and len(base) == 1 and not (stack.data_layers or stack.fuse):
         base = (replace(base[0], marks=Marks.PLAIN),)

@@ -276,7 +276,8 @@ def stack_of(directory: bytes, name: str, label: str, kind: Kind, owner: Place) 
             )
         )
     guard = snapshotter.guard(chain)
-    return LayerStack(label, tuple(layers), marks=owner.marks, check=guard.check)
+    fuse = directory.rstrip(b"/").endswith(b".fuse-overlayfs")
+    return LayerStack(label, tuple(layers), marks=owner.marks, fuse=fuse, check=guard.check)
 
 
 def client_key(name: str) -> str:

@@ -309,7 +309,9 @@ class StorageRoot:
                     idmap=compose(self._place.idmap, inner),
                 )
             )
-        return LayerStack(label=label, layers=tuple(layers), marks=self._place.marks)
+        return LayerStack(
+            label=label, layers=tuple(layers), marks=self._place.marks, fuse=self._fuse
+        )
 
     def _directory(self, layer: _Layer, label: str) -> bytes:
         root = self._place.root

@@ -429,6 +429,7 @@ class _Graph:
                 for position, path in enumerate(paths)
             ),
             marks=self._place.marks,
+            fuse=self._driver == "fuse-overlayfs",
         )
 
     def _stack_layer(self, path: bytes, kind: Kind | None, label: str) -> StackLayer:

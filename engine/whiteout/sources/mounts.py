@@ -23,6 +23,7 @@ def stack_of_mount(mount: OverlayMount) -> LayerStack:
         data_layers=mount.data_layers,
         marks=Marks.USER if mount.options.userxattr else Marks.TRUSTED,
         following=following_of(mount.options, kernel_defaults()),
+        fuse=mount.is_fuse,
         check=lambda: check_mounted(mount),
     )
 
