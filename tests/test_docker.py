@@ -16,6 +16,7 @@ from support.overlay import mount_points_below
 from support.peerlayers import archived_layers, diff_differences, diff_lines, differences, entries
 from support.rootfs import CHANGES, MORE, make_rootfs, pack
 from support.stillness import stillness
+from whiteout.errors import SnapshotChanged
 from whiteout.opening import open_target
 from whiteout.snapshot import Snapshot
 from whiteout.sources.model import Kind, Record
@@ -221,6 +222,15 @@ def test_nothing_is_written_and_nothing_mounted(engine: Docker, run: Run, tmp_pa
         run("changes", target).done()
         run("export", "-o", tmp_path / "blob", target).done()
     assert (stillness(engine.root), mount_points_below(engine.root)) == before
+
+
+def test_a_container_that_is_removed_meanwhile_is_no_answer(engine: Docker) -> None:
+    engine.docker("create", "--name", "brief", "team/img:2", "sh")
+    snapshot = opened(engine, "brief")
+    assert list(snapshot.changes()) == []
+    engine.docker("rm", "brief")
+    with pytest.raises(SnapshotChanged, match="brief was removed while it was read"):
+        list(snapshot.changes())
 
 
 # a copy of the data root

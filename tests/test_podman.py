@@ -27,6 +27,7 @@ from support.peerlayers import (
 from support.rootfs import CHANGES, MORE, make_rootfs, pack
 from support.rootless import RootlessPodman, rootless_podman
 from support.stillness import stillness
+from whiteout.errors import SnapshotChanged
 from whiteout.idmap import IdRange
 from whiteout.layers import Marks
 from whiteout.opening import open_target, stack_of_target
@@ -214,6 +215,15 @@ def test_nothing_is_written_and_nothing_mounted(engine: Podman, run: Run, tmp_pa
         run("changes", target).done()
         run("export", "-o", tmp_path / "blob", target).done()
     assert (stillness(engine.root), mount_points_below(engine.root)) == before
+
+
+def test_a_container_that_is_removed_meanwhile_is_no_answer(engine: Podman) -> None:
+    engine.podman("create", "--name", "brief", "localhost/team/img:2", "sh")
+    snapshot = opened(engine, "brief")
+    list(snapshot.changes())
+    engine.podman("rm", "brief")
+    with pytest.raises(SnapshotChanged, match="brief was removed while it was read"):
+        list(snapshot.changes())
 
 
 # copies, configurations and damage

@@ -29,6 +29,7 @@ from whiteout.errors import MountError, ReadError, UsageError, read_error, reaso
 from whiteout.idmap import IdMap, IdRange
 from whiteout.sources.documents import (
     Document,
+    members,
     number,
     objects,
     read_line,
@@ -37,6 +38,7 @@ from whiteout.sources.documents import (
     text,
     texts,
 )
+from whiteout.sources.links import guard
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 from whiteout.sources.places import Place
 from whiteout.sources.subids import compose
@@ -194,6 +196,7 @@ class StorageRoot:
             aliases=(*names[1:], identity),
             notes=self._owner(document, metadata),
             problem=self._problem(text(document, "layer")),
+            marks=self._place.marks,
             opener=partial(self._container_stack, name, document),
         )
 
@@ -230,6 +233,7 @@ class StorageRoot:
                 dict.fromkeys((*names[1:], *_short_names(names), identity, f"sha256:{identity}"))
             ),
             problem=problem,
+            marks=self._place.marks,
             opener=partial(self._stack, name, text(document, "layer"), Kind.IMAGE_LAYER, None),
         )
 
@@ -262,6 +266,7 @@ class StorageRoot:
                 ),
                 notes=tuple(notes),
                 problem=self._problem(layer.id),
+                marks=self._place.marks,
                 opener=partial(self._stack, layer.id, layer.id, Kind.IMAGE_LAYER, None),
             )
 
@@ -271,6 +276,9 @@ class StorageRoot:
         chain = self._chain(top)
         if not chain:
             return f"its layer {display_text(top)} is in no layers.json"
+        for layer in chain:
+            if dict(members(layer.document, "flags")).get("incomplete") is True:
+                return f"its layer {display_text(layer.id)} is incomplete: being made, or deleted"
         missing = chain[-1].parent
         if missing:
             if any(layer.id == missing for layer in chain):
@@ -310,7 +318,11 @@ class StorageRoot:
                 )
             )
         return LayerStack(
-            label=label, layers=tuple(layers), marks=self._place.marks, fuse=self._fuse
+            label=label,
+            layers=tuple(layers),
+            marks=self._place.marks,
+            check=guard(label, [layer.path for layer in layers]),
+            fuse=self._fuse,
         )
 
     def _directory(self, layer: _Layer, label: str) -> bytes:

@@ -36,6 +36,7 @@ from whiteout.sources.documents import (
     text,
     texts,
 )
+from whiteout.sources.links import guard
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 from whiteout.sources.places import Place
 from whiteout.sources.root import Root
@@ -162,6 +163,7 @@ class DataRoot:
             aliases=(identity,),
             notes=(_state(document),),
             problem=problem,
+            marks=self._place.marks,
             opener=opener,
         )
 
@@ -282,6 +284,7 @@ class _Graph:
             size=sum(known) if len(known) == len(image.chain) else None,
             aliases=(*image.names[1:], *short, f"sha256:{image.id}", image.id),
             problem=problem,
+            marks=self._place.marks,
             opener=partial(self._stack, image.name, image.chain),
         )
 
@@ -344,6 +347,7 @@ class _Graph:
                 aliases=tuple(filter(None, (layer.cache_id,))),
                 notes=where.get(layer.chain_id, ("of no image",)),
                 problem=layer.problem,
+                marks=self._place.marks,
                 opener=partial(self._stack, layer.chain_id, chain),
             )
 
@@ -430,6 +434,7 @@ class _Graph:
             ),
             marks=self._place.marks,
             fuse=self._driver == "fuse-overlayfs",
+            check=guard(label, paths),
         )
 
     def _stack_layer(self, path: bytes, kind: Kind | None, label: str) -> StackLayer:
@@ -477,6 +482,7 @@ class _Graph:
                 group=self._place.group("Docker"),
                 created=created,
                 notes=("of no image and no container, such as a step of a build",),
+                marks=self._place.marks,
                 opener=partial(self._directory_stack, name, entry, Kind.SNAPSHOT),
             )
 
