@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from support.overlay import unmount
+from support.trees import lines
 from whiteout.fusemounts import fuse_layers
 from whiteout.mountinfo import OverlayMount, find_mount
+from whiteout.opening import open_target
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("fuse-overlayfs")]
 
@@ -82,6 +84,21 @@ def test_layers_that_were_moved_are_found_where_they_are(layers: Path) -> None:
     with fused(layers, "lowerdir=l1,upperdir=u,workdir=w") as place:
         (layers / "u").rename(layers / "moved")
         assert found(place).layers == (os.fsencode(layers / "moved"), os.fsencode(layers / "l1"))
+
+
+def test_its_marks_are_read(layers: Path) -> None:
+    (layers / "l1/d").mkdir()
+    for name in ("l1/gone", "l1/d/old"):
+        (layers / name).touch()
+    with fused(layers, "lowerdir=l1,upperdir=u,workdir=w") as place:
+        (place / "gone").unlink()
+        (place / "d/old").unlink()
+        (place / "d").rmdir()
+        (place / "d").mkdir()
+        (place / "d/new").touch()
+        assert (layers / "u/d/.wh..wh..opq").exists()
+        snapshot = open_target(os.fsencode(place))
+        assert lines(snapshot) == ["A /d/new", "D /d/old", "D /gone"]
 
 
 def test_no_process_fits(layers: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from support.peerlayers import (
 from support.rootfs import CHANGES, MORE, make_rootfs, pack
 from support.rootless import RootlessPodman, rootless_podman
 from support.stillness import stillness
+from support.trees import lines
 from whiteout.errors import SnapshotChanged
 from whiteout.idmap import IdRange
 from whiteout.layers import Marks
@@ -137,8 +139,8 @@ def test_every_way_to_name_it(engine: Podman, run: Run) -> None:
 def test_the_changes_are_those_of_podman_diff(engine: Podman) -> None:
     found, agreed = set[str](), set[tuple[str, bytes]]()
     for name in ("one", "two", "mapped"):
-        lines = diff_lines(engine.podman("diff", name))
-        names, same = diff_differences(lines, opened(engine, name))
+        listing = diff_lines(engine.podman("diff", name))
+        names, same = diff_differences(listing, opened(engine, name))
         found |= names
         agreed |= same
     assert found == {
@@ -446,3 +448,27 @@ def test_nobody_else_may_read_a_rootless_store(rootless: RootlessPodman) -> None
     assert asked.returncode in (1, 2)
     assert b"cannot be read" in asked.stderr or b"permission denied" in asked.stderr
     assert stat.S_IMODE(rootless.home.stat().st_mode) == 0o700
+
+
+@pytest.mark.peer("fuse-overlayfs")
+def test_a_store_that_fuse_overlayfs_mounts(rootfs: Path) -> None:
+    option = ("--storage-opt", f"overlay.mount_program={shutil.which('fuse-overlayfs')}")
+    with podman() as engine:
+        engine.podman(*option, "import", rootfs, "localhost/base:1")
+        engine.podman(*option, "create", "--name", "one", "localhost/base:1", "sh")
+        place = Path(engine.podman(*option, "mount", "one").strip())
+        (place / "gone").unlink()
+        shutil.rmtree(place / "d")
+        (place / "d").mkdir()
+        (place / "d/y").touch()
+        os.chown(place / "d/y", 1000, 1001)
+        by_mount = lines(open_target(os.fsencode(place)))
+        engine.podman(*option, "umount", "one")
+        assert (engine.root / "overlay/.has-mount-program").read_text() == "true"
+        snapshot = opened(engine, "one")
+        changes = lines(snapshot)
+        assert changes == by_mount
+        assert {"D /gone", "D /d/x", "A /d/y"} <= set(changes)
+        assert not any(".wh." in line for line in changes)
+        entry = snapshot.explain(b"/d/y").upper
+        assert entry is not None and (entry.stat.st_uid, entry.stat.st_gid) == (1000, 1001)
