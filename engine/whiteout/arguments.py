@@ -40,6 +40,7 @@ commands:
   export     write the layer
   verify     check an exported layer again
   demo       build a small instructive snapshot and open it
+  completion print the completion of a shell
 
 'whiteout COMMAND --help' tells more. A directory named like a command is given as ./NAME."""
 
@@ -300,6 +301,23 @@ def _demo(_: str) -> _Parser:
     return parser
 
 
+def _completion(_: str) -> _Parser:
+    parser = _parser(
+        "completion",
+        "Print the script that completes commands, options and targets in a shell:\n"
+        '  bash   eval "$(whiteout completion bash)"          in ~/.bashrc\n'
+        '  zsh    eval "$(whiteout completion zsh)"           in ~/.zshrc, after compinit\n'
+        "  fish   whiteout completion fish | source           in ~/.config/fish/config.fish",
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    return parser
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of every command, by its name; that of the app is without one."""
+    return {name: make("") for name, make in _PARSERS.items()}
+
+
 _PARSERS = {
     "": _app,
     "list": _list,
@@ -310,4 +328,5 @@ _PARSERS = {
     "export": _export,
     "verify": _verify,
     "demo": _demo,
+    "completion": _completion,
 }

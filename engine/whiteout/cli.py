@@ -38,6 +38,8 @@ OpenApp = Callable[["Snapshot | None", str | None, "Root"], int]
 def run(arguments: Sequence[str], open_app: OpenApp) -> int:
     """Run one command line and give its exit status. *open_app* is called to open the app."""
     try:
+        if arguments[:1] == ["__complete"]:
+            return _complete(arguments[1:])
         options = parse(arguments, __version__)
         if options.command in _COMMANDS:
             status = _COMMANDS[options.command](options)
@@ -147,6 +149,21 @@ def _read_document(name: str) -> bytes:
         if isinstance(error, ValueError):
             raise UsageError(f"{display_text(name)} is not a file name") from None
         raise read_error("read the mounts from", os.fsencode(name), error) from error
+
+
+def _complete(words: Sequence[str]) -> int:
+    from whiteout.completion import answer
+
+    for line in answer(words):
+        print(line)
+    return 0
+
+
+def _completion(options: Namespace) -> int:
+    from whiteout.completion import SCRIPTS
+
+    print(SCRIPTS[options.shell], end="")
+    return 0
 
 
 def _list(options: Namespace) -> int:
@@ -524,4 +541,5 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "findings": _findings,
     "export": _export,
     "verify": _verify,
+    "completion": _completion,
 }

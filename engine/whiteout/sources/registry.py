@@ -27,6 +27,11 @@ def source_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(source.name for source in sources()))
 
 
+def schemes() -> dict[str, str]:
+    """The name of the source of each scheme that a target may begin with."""
+    return {scheme: _load(module).name for scheme, module in _MODULES.items()}
+
+
 def sources(names: Iterable[str] = ()) -> tuple[Source, ...]:
     """The sources called *names*, or all of them.
 

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Times ``whiteout list`` over a store of containerd with many snapshots.
+
+    python benchmarks/listing.py [--snapshots 1000] [--runs 5]
+
+A containerd of its own, on a private root and socket, makes the snapshots; it is ended before the
+first run. The peer is ``ctr snapshots ls``, which asks the running daemon. Needs root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from support.engines import Containerd, containerd
+
+
+def fill(engine: Containerd, count: int) -> None:
+    """Chains of ten committed layers each, and an active snapshot on every chain."""
+    made, chain = 0, 0
+    ctr = f"ctr --address {engine.address} snapshots"
+    lines = ["set -e"]
+    while made < count:
+        parent = ""
+        for layer in range(min(9, count - made)):
+            name = f"chain{chain}-layer{layer}"
+            lines += [f"{ctr} prepare {name}-a {parent}", f"{ctr} commit {name} {name}-a"]
+            parent = name
+            made += 1
+        if made < count:
+            lines.append(f"{ctr} prepare chain{chain}-active {parent}")
+            made += 1
+        chain += 1
+    subprocess.run(["sh"], input="\n".join(lines).encode(), check=True)
+
+
+def seconds(command: list[str], runs: int) -> float:
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--snapshots", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    with containerd() as engine:
+        fill(engine, options.snapshots)
+        peer = ["ctr", "--address", str(engine.address), "snapshots", "ls"]
+        theirs = seconds(peer, options.runs)
+        ours = [sys.executable, "-m", "whiteout_tui", "list"]
+        below = seconds([*ours, "--root", str(engine.root)], options.runs)
+        host = seconds(ours, options.runs)
+    print(f"{options.snapshots:,} snapshots, median of {options.runs} runs")
+    print(f"whiteout list --root STORE  {below:.2f} s")
+    print(f"whiteout list               {host:.2f} s  (this store and whatever else is here)")
+    print(f"ctr snapshots ls            {theirs:.2f} s  ({theirs / below:.2f} of whiteout's)")
+
+
+if __name__ == "__main__":
+    main()

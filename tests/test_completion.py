@@ -1,0 +1,113 @@
+"""Completion: what is offered, and that the shells take it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.commands import environment
+from whiteout import completion
+from whiteout.sources.model import Kind, Record
+from whiteout.sources.root import Root
+
+NAMES = ("web", "web two", "$(touch pwned)", "\x1b[2J", "a\nb")
+
+
+@pytest.fixture(autouse=True)
+def _records(monkeypatch: pytest.MonkeyPatch) -> None:
+    def discover(root: Root, engines: list[str]) -> Iterator[Record]:
+        for name in NAMES:
+            target = f"{engines[0]}://default/{name}"
+            yield Record(target, name, engines[0], Kind.CONTAINER, "group")
+
+    monkeypatch.setattr(completion, "discover", discover)
+
+
+def offered(*arguments: str) -> list[str]:
+    return [line.partition("\t")[0] for line in list(completion.answer(arguments))[1:]]
+
+
+def test_commands_options_and_values() -> None:
+    assert offered("bash", "whiteout li") == ["list"]
+    assert "--layer" in offered("fish", "changes", "--")
+    assert offered("zsh", "changes", "--differ", "w") == ["walking"]
+    assert offered("zsh", "list", "--engine", "buildk") == ["buildkit"]
+    assert offered("zsh", "completion", "") == ["bash", "zsh", "fish"]
+    assert next(iter(completion.answer(["zsh", "list", "--root", ""]))) == "directories"
+    assert "containerd:" in offered("fish", "export", "contai")
+
+
+def test_targets_that_can_be_typed() -> None:
+    known = [f"containerd://default/{name}" for name in NAMES[:3]]
+    assert offered("fish", "changes", "containerd:") == known
+    assert offered("zsh", "changes", "containerd://default/web t") == known[1:2]
+    assert offered("zsh", "changes", "nothing://") == []
+
+
+def test_bash_gets_words_that_cannot_act() -> None:
+    line = "whiteout changes containerd://default/"
+    assert offered("bash", line) == [
+        "//default/web",
+        "'//default/web two'",
+        "'//default/$(touch pwned)'",
+    ]
+    assert "list" in offered("bash", "")
+    assert offered("bash", 'whiteout changes "containerd://default/web t') == [
+        "'//default/web two'"
+    ]
+
+
+SHELLS = [pytest.param(shell, marks=pytest.mark.peer(shell)) for shell in completion.SCRIPTS]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_scripts_are_well_formed(shell: str, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text(completion.SCRIPTS[shell])
+    subprocess.run([shell, "-n", script], check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> dict[str, str]:
+    """The environment in which ``whiteout`` is a program."""
+    file = tmp_path / "whiteout"
+    file.write_text(f'#!/bin/sh\nexec {sys.executable} -m whiteout_tui "$@"\n')
+    file.chmod(0o755)
+    return {**environment(), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+
+@pytest.mark.peer("fish")
+def test_fish_completes(program: dict[str, str], tmp_path: Path) -> None:
+    script = 'whiteout completion fish | source; complete -C "whiteout changes --uidm"'
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        env=program,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith(b"--uidmap\t")
+
+
+@pytest.mark.peer("bash")
+def test_bash_completes(program: dict[str, str], tmp_path: Path) -> None:
+    script = (
+        'eval "$(whiteout completion bash)"; compopt() { :; }; COMP_LINE="whiteout exp";'
+        "COMP_POINT=${#COMP_LINE}; COMP_WORDS=(whiteout exp); COMP_CWORD=1; _whiteout;"
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        env=program,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split() == [b"explain", b"export"]
