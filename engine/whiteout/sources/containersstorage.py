@@ -238,10 +238,15 @@ class StorageRoot:
         )
 
     def _image_name(self, identity: str) -> str:
-        for document in self._images:
-            if text(document, "id") == identity:
-                return next(iter(texts(document, "names")), identity)
-        return identity
+        return self._image_names.get(identity, identity)
+
+    @cached_property
+    def _image_names(self) -> dict[str, str]:
+        return {
+            text(image, "id"): names[0]
+            for image in self._images
+            if (names := texts(image, "names"))
+        }
 
     def _layer_records(self) -> Iterator[Record]:
         used = {text(container, "layer") for container in self._containers}

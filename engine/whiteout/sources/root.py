@@ -124,9 +124,12 @@ def read_file(path: bytes, limit: int = 16 << 20) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
-        content = file.read(limit + 1)
+        content = file.read(min(limit, status.st_size) + 1)  # read() makes room for all of it
+        if status.st_size < len(content) <= limit:  # the file has grown, or tells no size
+            content += file.read(limit + 1 - len(content))
     if len(content) > limit:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
     return content
