@@ -4,7 +4,13 @@ The kernel clones the mount of every layer alone (``clone_private_mount``, calle
 ``fs/overlayfs``), so a filesystem that is mounted inside a layer is not part of the layer, and
 hides from everybody else what is. Where something is mounted inside, the same clone is made here:
 a detached one (open_tree(2)), which no table of mounts shows and which ends with its descriptor.
-It takes CAP_SYS_ADMIN; without it the mount stays in the way, and :func:`hidden_by_mount` tells.
+
+The upper directory, which strangers may be writing to, is always opened through such a clone. It
+is read-only, and on it the kernel opens no device and follows no symlink, whatever is put in place
+of a file between two system calls (mount_setattr(2)).
+
+Both take CAP_SYS_ADMIN. Without it a layer is opened as it is, and :func:`hidden_by_mount` tells
+of a mount in the way.
 """
 
 from __future__ import annotations
@@ -12,15 +18,21 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 from collections.abc import Sequence
 
 from whiteout.mountoptions import decode_octal
 
 _MOUNTINFO = "/proc/self/mountinfo"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_OPEN_TREE = 428  # the same number on every architecture
+#: System calls, of the same number on every architecture.
+_OPEN_TREE, _MOUNT_SETATTR = 428, 442
 _OPEN_TREE_CLONE = 1
 _AT_EMPTY_PATH = 0x1000
+#: ``struct mount_attr``: attributes to set and to clear, propagation, user namespace.
+_MOUNT_ATTR = struct.Struct("QQQQ")
+#: Read-only, no set-user-id, no devices, no execution, no symlinks followed.
+_GUARD = 0x1 | 0x2 | 0x4 | 0x8 | 0x200000
 
 
 def mount_points() -> tuple[bytes, ...]:
@@ -35,15 +47,16 @@ def mount_points() -> tuple[bytes, ...]:
         return ()
 
 
-def open_root(path: bytes, mounts: Sequence[bytes]) -> int:
+def open_root(path: bytes, mounts: Sequence[bytes], *, guarded: bool = False) -> int:
     """A descriptor of the layer's directory at *path*, which may be a symlink.
 
-    *mounts* are the :func:`mount_points` of this process.
+    *mounts* are the :func:`mount_points` of this process. A *guarded* one is opened so that the
+    kernel allows nothing but reading files, directories and links in it, where it can be had.
 
     Raises:
         OSError: it cannot be opened.
     """
-    return _open(path, mounts)[0]
+    return _open(path, mounts, guarded)[0]
 
 
 def hidden_by_mount(path: bytes, mounts: Sequence[bytes]) -> bytes | None:
@@ -52,17 +65,17 @@ def hidden_by_mount(path: bytes, mounts: Sequence[bytes]) -> bytes | None:
     None where :func:`open_root` sees what is below the mount, or cannot open the layer.
     """
     try:
-        descriptor, point = _open(path, mounts)
+        descriptor, point = _open(path, mounts, False)
     except OSError:
         return None
     os.close(descriptor)
     return point
 
 
-def _open(path: bytes, mounts: Sequence[bytes]) -> tuple[int, bytes | None]:
+def _open(path: bytes, mounts: Sequence[bytes], guarded: bool) -> tuple[int, bytes | None]:
     descriptor = os.open(path, _DIRECTORY)
     point = _mount_inside(descriptor, mounts)
-    if point is None:
+    if point is None and not guarded:
         return descriptor, None
     try:
         alone = _clone(descriptor)
@@ -83,14 +96,21 @@ def _mount_inside(descriptor: int, mounts: Sequence[bytes]) -> bytes | None:
 
 
 def _clone(descriptor: int) -> int:
-    """The directory *descriptor* on a clone of its mount, without the mounts inside."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    """The directory *descriptor* on a clone of its mount, guarded and without mounts inside."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_EMPTY_PATH
-    clone = libc.syscall(_OPEN_TREE, descriptor, b"", flags)
-    if clone < 0:
-        code = ctypes.get_errno() or errno.ENOSYS
-        raise OSError(code, os.strerror(code))
+    clone = _call(_OPEN_TREE, descriptor, b"", flags)
     try:
+        guard = _MOUNT_ATTR.pack(_GUARD, 0, 0, 0)
+        _call(_MOUNT_SETATTR, clone, b"", _AT_EMPTY_PATH, guard, len(guard))
         return os.open(".", _DIRECTORY, dir_fd=clone)
     finally:
         os.close(clone)
+
+
+def _call(number: int, *arguments: int | bytes) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    result: int = libc.syscall(number, *arguments)
+    if result < 0:
+        code = ctypes.get_errno() or errno.ENOSYS
+        raise OSError(code, os.strerror(code))
+    return result

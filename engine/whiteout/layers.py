@@ -81,6 +81,7 @@ class Directories:
         self._files: list[HoldsFile] = []
         self._mounts = mount_points()
         self._may_be_casefolded = kernel_can_casefold()
+        self._guarded: set[Directory] = set()
 
     def __enter__(self) -> Directories:
         return self
@@ -108,8 +109,10 @@ class Directories:
         while self._files:
             self._files.pop().close_file()
 
-    def root(self, layer: Layer) -> Directory:
+    def root(self, layer: Layer, *, guarded: bool = False) -> Directory:
         """The directory of *layer*, whose path may be a symlink; opened at once.
+
+        For *guarded* see :func:`whiteout.layerroots.open_root`.
 
         Raises:
             ReadError: it cannot be opened.
@@ -120,6 +123,8 @@ class Directories:
 
             kind = FuseDirectory
         directory = kind(self, None, layer.path, layer.idmap)
+        if guarded:
+            self._guarded.add(directory)
         try:
             directory.descriptor()
         except OSError as error:
@@ -153,7 +158,7 @@ class Directories:
             missing.append(parent)
         top = missing.pop()
         if top.parent is None:
-            descriptor = open_root(top.name, self._mounts)
+            descriptor = open_root(top.name, self._mounts, guarded=top in self._guarded)
         else:
             descriptor = os.open(top.name, _DIRECTORY, dir_fd=top.parent.descriptor())
         while missing:

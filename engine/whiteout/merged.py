@@ -45,7 +45,8 @@ class MergedView:
 
     With *opens_files* a file of a directory that was listed is opened when it is looked up, and not
     a second time for its attributes and its content. The pool closes it with the files that it
-    holds, unless :meth:`Node.open_file` took it.
+    holds, unless :meth:`Node.open_file` took it. With *guarded* the topmost layer is opened so that
+    nothing but reading is possible (:mod:`whiteout.layerroots`).
 
     Raises:
         ReadError: a layer cannot be opened.
@@ -59,10 +60,11 @@ class MergedView:
         following: Following = FOLLOW_ALL,
         *,
         opens_files: bool = False,
+        guarded: bool = False,
     ) -> None:
         top = len(layers) - 1
         parts = tuple(
-            Part(top - position, layer.marks, pool.root(layer))
+            Part(top - position, layer.marks, pool.root(layer, guarded=guarded and not position))
             for position, layer in enumerate(layers)
         )
         self.root = MergedDirectory(self, parts)

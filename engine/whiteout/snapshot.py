@@ -95,7 +95,9 @@ class Snapshot:
             trees = Trees(
                 pool,
                 MergedView(self.base, pool, data, below, opens_files=opens_files),
-                MergedView(self.merged, pool, data, self.following, opens_files=opens_files),
+                MergedView(
+                    self.merged, pool, data, self.following, opens_files=opens_files, guarded=True
+                ),
                 self.rules,
                 cancel,
                 self.shared,

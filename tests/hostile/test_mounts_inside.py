@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from support.overlay import overlay, stack_options, unmount
-from support.trees import Dir, File, lines, make
+from support.trees import Dir, File, Symlink, lines, make
 from whiteout import layerroots
+from whiteout.differ import OverlayStanding
 from whiteout.errors import RefusedError
 from whiteout.export import export_to_file
 from whiteout.mediatypes import TAR
@@ -92,3 +94,33 @@ def test_without_privileges_it_is_said_and_no_layer_is_exported(
     with pytest.raises(RefusedError, match=r"mounted on .*/upper/covered.* unmount it"):
         export_to_file(snapshot, os.fsencode(tmp_path / "layer.tar"), media_type=TAR)
     assert not (tmp_path / "layer.tar").exists()
+
+
+def test_the_upper_directory_is_opened_so_that_nothing_but_reading_is_possible(
+    tmp_path: Path,
+) -> None:
+    upper = make(tmp_path / "upper", {"file": File(), "link": Symlink(b"file")})
+    os.mknod(upper / "device", 0o020666, os.makedev(1, 3))
+    directory = layerroots.open_root(os.fsencode(upper), (), guarded=True)
+    try:
+        for name, flags, code in (
+            ("device", os.O_RDONLY | os.O_NONBLOCK, errno.EACCES),
+            ("link", os.O_RDONLY, errno.ELOOP),
+            ("file", os.O_WRONLY, errno.EROFS),
+            ("new", os.O_WRONLY | os.O_CREAT, errno.EROFS),
+        ):
+            with pytest.raises(OSError, match=os.strerror(code)):
+                os.open(name, flags, dir_fd=directory)
+        os.close(os.open("file", os.O_RDONLY, dir_fd=directory))
+    finally:
+        os.close(directory)
+
+
+def test_a_snapshot_is_read_through_the_guard(tmp_path: Path) -> None:
+    upper = make(tmp_path / "upper", {"file": File()})
+    lower = make(tmp_path / "lower", {})
+    with opened(upper, lower).reading() as root:
+        assert isinstance(root, OverlayStanding)
+        directory = root.upper.parts[0].directory
+        with pytest.raises(OSError, match="Read-only"):
+            os.open("new", os.O_WRONLY | os.O_CREAT, dir_fd=directory.descriptor())
