@@ -1,6 +1,6 @@
 """Random snapshots made by the kernel: what we say of them agrees with what the kernel shows.
 
-Operations run through real overlay mounts over one to three lower layers. Then the merged view
+Operations run through real overlay mounts over one to four lower layers. Then the merged view
 computed in user space equals the kernel's mount, the exported layer applied to a copy of the base
 gives the merged tree, and browsing says the same as the stream of all changes.
 """
@@ -95,9 +95,16 @@ recipes = st.builds(
     Recipe,
     layers=st.tuples(
         st.lists(steps, min_size=12, max_size=30).map(tuple),
-        *(st.lists(steps, min_size=4, max_size=20).map(tuple),) * 3,
-    ).flatmap(lambda layers: st.integers(2, 4).map(lambda count: layers[:count])),
-    options=st.sampled_from(((), (), (b"redirect_dir=on",), (b"redirect_dir=on", b"metacopy=on"))),
+        *(st.lists(steps, min_size=4, max_size=20).map(tuple),) * 4,
+    ).flatmap(lambda layers: st.integers(2, 5).map(lambda count: layers[:count])),
+    options=st.sampled_from(
+        (
+            (),
+            (b"redirect_dir=on",),
+            (b"redirect_dir=on", b"metacopy=on"),
+            (b"userxattr",),
+        )
+    ),
 )
 
 
@@ -204,6 +211,11 @@ class Stack:
     layers: tuple[bytes, ...]
     options: tuple[bytes, ...]
 
+    @property
+    def userxattr(self) -> bool:
+        """Whether the marks are in ``user.overlay.*``."""
+        return b"userxattr" in self.options
+
     @contextlib.contextmanager
     def mounted(self, layers: Sequence[bytes], name: str) -> Iterator[bytes]:
         """What the kernel shows of *layers*."""
@@ -232,11 +244,15 @@ def build(recipe: Recipe, root: Path) -> Stack:
     return Stack(root, tuple(layers), recipe.options)
 
 
-def list_view(layers: Sequence[bytes]) -> tuple[Listing, dict[bytes, tuple[int, int]]]:
+def list_view(
+    layers: Sequence[bytes], userxattr: bool
+) -> tuple[Listing, dict[bytes, tuple[int, int]]]:
     """What our merged view shows of *layers*, and the inodes of the links in the top layer."""
     found: Listing = {}
     linked: dict[bytes, tuple[int, int]] = {}
-    marks = Marks.TRUSTED if len(layers) > 1 else Marks.PLAIN
+    marks = Marks.USER if userxattr else Marks.TRUSTED
+    if len(layers) == 1:
+        marks = Marks.PLAIN
 
     def visit(directory: MergedDirectory, above: bytes) -> None:
         for name in directory.names():
@@ -333,7 +349,7 @@ def test_several_layers_are_one_diff(recipe: Recipe, data: st.DataObject, worksp
 
 def check_range(stack: Stack, layers: LayerRange) -> None:
     upper, *lower = stack.layers
-    snapshot = open_pair(upper, lower, layer=layers)
+    snapshot = open_pair(upper, lower, layer=layers, userxattr=stack.userxattr)
     copy = os.fsencode(stack.root / "copy")
     below = stack.layers[layers.last + 1 :]
     if below:
@@ -343,7 +359,7 @@ def check_range(stack: Stack, layers: LayerRange) -> None:
         os.mkdir(copy)
     with stack.mounted(stack.layers[layers.first :], "merged") as merged:
         check_layer(snapshot, copy, list_tree(merged)[0])
-    whole = open_pair(upper, lower, layer=layers, differ="walking")
+    whole = open_pair(upper, lower, layer=layers, differ="walking", userxattr=stack.userxattr)
     streamed = [essence(verdict) for verdict in snapshot.changes(skipped=True)]
     assert [essence(verdict) for verdict in browse(snapshot)] == streamed
     assert _recorded(snapshot) == _recorded(whole)
@@ -359,13 +375,13 @@ def _recorded(snapshot: Snapshot) -> list[tuple[bytes, ChangeKind]]:
 
 def check(stack: Stack) -> None:
     upper, *lower = stack.layers
-    snapshot = open_pair(upper, lower)
+    snapshot = open_pair(upper, lower, userxattr=stack.userxattr)
     copy = os.fsencode(stack.root / "copy")
     with stack.mounted(lower, "base") as base, stack.mounted(stack.layers, "merged") as merged:
         shown, kernel_links = list_tree(merged)
-        check_views(stack.layers, shown, kernel_links)
+        check_views(stack, shown, kernel_links)
         base_shown, _ = list_tree(base)
-        assert list_view(lower)[0] == base_shown
+        assert list_view(lower, stack.userxattr)[0] == base_shown
         subprocess.run(["cp", "-a", base, copy], check=True)
     check_layer(snapshot, copy, shown)
     streamed = [essence(verdict) for verdict in snapshot.changes(skipped=True)]
@@ -374,10 +390,8 @@ def check(stack: Stack) -> None:
         event(f"{verdict[1]} {verdict[2]}")
 
 
-def check_views(
-    layers: Sequence[bytes], shown: Listing, kernel_links: dict[bytes, tuple[int, int]]
-) -> None:
-    viewed, links = list_view(layers)
+def check_views(stack: Stack, shown: Listing, kernel_links: dict[bytes, tuple[int, int]]) -> None:
+    viewed, links = list_view(stack.layers, stack.userxattr)
     assert viewed == shown
     in_upper = {path: inode for path, inode in kernel_links.items() if path in links}
     assert groups(links) == groups(in_upper)
