@@ -175,9 +175,7 @@ def _list(options: Namespace) -> int:
         record_lines,
         record_object,
     )
-    from whiteout.opening import stack_of_target
     from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
-    from whiteout.report import json_line
     from whiteout.sources.registry import discover
 
     root = _root(options)
@@ -185,8 +183,12 @@ def _list(options: Namespace) -> int:
     if options.target is not None:
         if options.engine:
             raise UsageError("TARGET names its engine; leave out --engine")
+        from whiteout.opening import stack_of_target
+
         stack = stack_of_target(os.fsencode(options.target), root)
         if options.json:
+            from whiteout.report import json_line
+
             layers = enumerate(stack.layers, 1)
             lines = (json_line(layer_object(number, layer)) for number, layer in layers)
         else:
@@ -197,6 +199,8 @@ def _list(options: Namespace) -> int:
             print(f"whiteout: beware: {TRUSTED_HIDDEN}; rows with ? are doubtful", file=sys.stderr)
         records = discover(root, options.engine)
         if options.json:
+            from whiteout.report import json_line
+
             lines = (json_line(record_object(record, trusted=trusted)) for record in records)
         else:
             lines = chain((HEADER,), record_lines(records, time.time(), trusted=trusted))

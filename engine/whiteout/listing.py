@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from whiteout.display import display_path, display_text
-from whiteout.report import text
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -128,7 +127,7 @@ def layer_object(number: int, layer: StackLayer) -> dict[str, object]:
     """One layer for JSON; *number* is what ``--layer`` takes."""
     return {
         "layer": number,
-        "path": text(layer.path),
+        "path": layer.path.decode("utf-8", "surrogateescape"),
         "name": layer.name,
         "kind": layer.kind.value,
         "created": _time(layer.created),

@@ -158,15 +158,16 @@ def _entries(bolt: Bolt) -> Iterator[SnapshotEntry]:
 
 
 def _entry(name: str, bucket: Bucket) -> SnapshotEntry | None:
-    number = uvarint(bucket.get(b"id"))
-    kind = bucket.get(b"kind")
+    values = dict(bucket.values())
+    number = uvarint(values.get(b"id"))
+    kind = values.get(b"kind")
     if number is None or kind not in (b"\1", b"\2", b"\3"):
         return None
     return SnapshotEntry(
         name,
         number,
         SnapshotKind(kind[0]),
-        text(bucket.get(b"parent")) or None,
-        timestamp(bucket.get(b"createdat")),
-        varint(bucket.get(b"size")),
+        text(values.get(b"parent")) or None,
+        timestamp(values.get(b"createdat")),
+        varint(values.get(b"size")),
     )
