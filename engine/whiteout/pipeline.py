@@ -23,7 +23,7 @@ class Stage:
     until everything is done. An error of *work* is raised again by :meth:`put` or at the end.
     """
 
-    def __init__(self, name: str, work: Callable[[Chunk], object], depth: int = 8) -> None:
+    def __init__(self, name: str, work: Callable[[Chunk], object], depth: int = 4) -> None:
         self._work = work
         self._queue: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(depth)

@@ -24,12 +24,13 @@ class TarWriter:
     afterwards.
     """
 
-    def __init__(self, sink: Callable[[bytes | bytearray], object], cancel: CancelToken) -> None:
+    def __init__(self, sink: Callable[[bytes], object], cancel: CancelToken) -> None:
         self.entries = 0
         """Entries written so far."""
         self._sink = sink
         self._cancel = cancel
-        self._buffer = bytearray()
+        self._gathered: list[bytes] = []
+        self._size = 0
 
     def write(self, entry: LayerEntry) -> None:
         """Write one entry.
@@ -42,18 +43,20 @@ class TarWriter:
         self._cancel.check()
         self.entries += 1
         header, _, content = entry
-        self._buffer += header.encode()
+        encoded = header.encode()
+        self._gathered.append(encoded)
+        self._size += len(encoded)
         if content is not None:
             try:
                 self._copy(content, header.size)
             except OSError as error:
                 raise read_error("read", content.path, error) from error
-        if len(self._buffer) >= _FLUSH:
+        if self._size >= _FLUSH:
             self._flush()
 
     def finish(self) -> None:
         """Write the end of the archive: exactly two blocks, without further padding."""
-        self._buffer += END_OF_ARCHIVE
+        self._gathered.append(END_OF_ARCHIVE)
         self._flush()
 
     def _copy(self, node: Node, size: int) -> None:
@@ -63,12 +66,16 @@ class TarWriter:
                 content = os.read(descriptor, size + 1)
                 if len(content) != size:
                     raise _changed(node, "grew" if len(content) > size else "shrank")
-                self._buffer += content
+                self._gathered.append(content)
+                self._size += size
             else:
                 self._stream(node, descriptor, size)
         finally:
             os.close(descriptor)
-        self._buffer += _PADDING[size % BLOCK]
+        padding = _PADDING[size % BLOCK]
+        if padding:
+            self._gathered.append(padding)
+            self._size += len(padding)
 
     def _stream(self, node: Node, descriptor: int, left: int) -> None:
         self._flush()
@@ -83,9 +90,10 @@ class TarWriter:
             raise _changed(node, "grew")
 
     def _flush(self) -> None:
-        if self._buffer:
-            self._sink(self._buffer)
-            self._buffer = bytearray()
+        if self._gathered:
+            self._sink(b"".join(self._gathered))
+            self._gathered.clear()
+            self._size = 0
 
 
 def _changed(node: Node, how: str) -> SnapshotChanged:
