@@ -61,7 +61,7 @@ def test_extracting_replaces_and_follows_nothing(snapshot: Snapshot, tmp_path: P
         with pytest.raises(StoreError, match="give another path"):
             extract(snapshot, b"/f", os.fsencode(tmp_path / name), "upper")
         assert sorted(os.listdir(tmp_path)) == before
-    with pytest.raises(UsageError, match="only a file"):
+    with pytest.raises(UsageError, match="not a file"):
         extract(snapshot, b"/l", os.fsencode(tmp_path / "out"), "upper")
 
 
@@ -78,13 +78,22 @@ def test_what_changed_in_a_text_file(snapshot: Snapshot, tmp_path: Path) -> None
     (tmp_path / "l" / "f").write_bytes(b"same\nold\n--\n")
     (tmp_path / "u" / "f").write_bytes(b"same\nn\xc3\xa4w\n--\n")
     assert unified_diff(snapshot, b"/f") == (
-        DiffLine("@", b"@@ -1,4 +1,4 @@"),
+        DiffLine("@", b"@@ -1,3 +1,3 @@"),
         DiffLine(" ", b"same"),
         DiffLine("-", b"old"),
         DiffLine("+", b"n\xc3\xa4w"),
         DiffLine(" ", b"--"),
-        DiffLine(" ", b""),
     )
     assert unified_diff(snapshot, b"/f", 5) is None
+    (tmp_path / "u" / "f").write_bytes(b"same\rold\n--\n--")
+    assert unified_diff(snapshot, b"/f") == (
+        DiffLine("@", b"@@ -1,3 +1,3 @@"),
+        DiffLine("-", b"same"),
+        DiffLine("-", b"old"),
+        DiffLine("+", b"same\rold"),
+        DiffLine(" ", b"--"),
+        DiffLine("+", b"--"),
+        DiffLine("\\", b"No newline at end of file"),
+    )
     (tmp_path / "u" / "f").write_bytes(b"\0")
     assert unified_diff(snapshot, b"/f") is None

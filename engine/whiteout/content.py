@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -79,6 +81,23 @@ def read_head(snapshot: Snapshot, path: bytes, side: Side, limit: int = 1 << 16)
         return Content(data, size > len(data), size, looks_like_text(data))
 
 
+@contextmanager
+def open_content(snapshot: Snapshot, path: bytes, side: Side) -> Iterator[io.FileIO]:
+    """The file that one side has at *path*, open for reading within the block.
+
+    Raises:
+        NotFound: that side has nothing there.
+        UsageError: it is no regular file.
+        ReadError: it cannot be opened.
+    """
+    with _node(snapshot, path, side) as node:
+        if not node.is_file:
+            raise UsageError(f"{display_path(path)} is a {node.entry.type.value}, not a file")
+        descriptor = node.open_file()
+    with open(descriptor, "rb", buffering=0) as file:
+        yield file
+
+
 def extract(
     snapshot: Snapshot, path: bytes, destination: bytes, side: Side, cancel: CancelToken = NEVER
 ) -> Extracted:
@@ -94,38 +113,40 @@ def extract(
         Cancelled: *cancel* was cancelled.
     """
     target = os.path.abspath(destination)
-    with _node(snapshot, path, side) as node:
-        if not node.is_file:
-            raise UsageError(
-                f"{display_path(path)} is a {node.entry.type.value}; only a file can be extracted"
+    with open_content(snapshot, path, side) as file, _new_file(target) as descriptor:
+        before = os.fstat(file.fileno())
+        digest = hashlib.sha256()
+        size = 0
+        while True:
+            cancel.check()
+            try:
+                chunk = file.read(_CHUNK)
+            except OSError as error:
+                raise read_error("read", path, error) from error
+            if not chunk:
+                break
+            digest.update(chunk)
+            size += len(chunk)
+            write_all(descriptor, chunk)
+        after = os.fstat(file.fileno())
+        if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+            raise SnapshotChanged(
+                f"{display_path(path)} changed while it was read; try again", path
             )
-        with open(node.open_file(), "rb", buffering=0) as file, _new_file(target) as descriptor:
-            digest = hashlib.sha256()
-            size = 0
-            while True:
-                cancel.check()
-                try:
-                    chunk = file.read(_CHUNK)
-                except OSError as error:
-                    raise read_error("read", path, error) from error
-                if not chunk:
-                    break
-                digest.update(chunk)
-                size += len(chunk)
-                write_all(descriptor, chunk)
-            if size != node.status.st_size:
-                raise SnapshotChanged(
-                    f"{display_path(path)} changed while it was read; try again", path
-                )
     return Extracted(target, size, digest.hexdigest())
 
 
 _MAX_LINES = 4000
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 @dataclass(frozen=True, slots=True)
 class DiffLine:
-    """A line of a unified diff: " " on both sides, "+" added, "-" removed, "@" a place."""
+    """A line of a unified diff, without its end.
+
+    ``kind`` is " " for a line of both sides, "+" added, "-" removed, "@" a place, and a backslash
+    for the remark that the line before has no end.
+    """
 
     kind: str
     text: bytes
@@ -149,15 +170,20 @@ def unified_diff(
         content = read_head(snapshot, path, side, limit)
         if content.truncated or not content.is_text:
             return None
-        sides.append(content.data.decode("latin-1").split("\n"))
+        sides.append(_LINE.findall(content.data.decode("latin-1")))
         if len(sides[-1]) > _MAX_LINES:
             return None
-    lines = difflib.unified_diff(sides[0], sides[1], lineterm="")
-    return tuple(
-        DiffLine(line[0], (line if line[0] == "@" else line[1:]).encode("latin-1"))
-        for number, line in enumerate(lines)
-        if number >= 2  # the two lines with file names
-    )
+    return tuple(_diff_lines(difflib.unified_diff(sides[0], sides[1])))
+
+
+def _diff_lines(lines: Iterable[str]) -> Iterator[DiffLine]:
+    for number, line in enumerate(lines):
+        if number < 2:  # the two lines with file names
+            continue
+        kind, text = line[0], line.removesuffix("\n")
+        yield DiffLine(kind, (text if kind == "@" else text[1:]).encode("latin-1"))
+        if not line.endswith("\n"):
+            yield DiffLine("\\", b"No newline at end of file")
 
 
 @contextmanager
