@@ -93,4 +93,4 @@ def test_nothing_is_claimed_below_what_cannot_be_read(tmp_path: Path) -> None:
     assert told(snapshot, b"/d") == ["nothing", "unreadable", "directory"]
     _, unread, lower = provenance(snapshot, b"/d")
     assert str(unread.error).startswith("cannot open the layer")
-    assert lower.error == "whether it is shown depends on layer 1, which could not be read"
+    assert lower.error == "whether it is shown depends on a layer above, which could not be read"

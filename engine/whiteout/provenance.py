@@ -89,7 +89,7 @@ class _Search:
         what = mark or Entry(status, number).type.value
         size = status.st_size if mark is None and stat.S_ISREG(status.st_mode) else None
         if unread is not None:
-            doubt = f"whether it is shown depends on layer {unread}, which could not be read"
+            doubt = "whether it is shown depends on a layer above, which could not be read"
             return Holding(number, layer.path, what, size, error=doubt)
         if ended_by is None and mark != WHITEOUT and not self._fits(status, number):
             ended_by = self._provider

@@ -20,6 +20,8 @@ class Scope(Enum):
     TEXT = "detail, help"
     DETAIL = "detail"
     EXPORT = "export"
+    EXTRACT = "extract"
+    COPY = "copy"
     HELP = "help"
 
 
@@ -270,6 +272,33 @@ ACTIONS: tuple[Action, ...] = (
         Group.DETAIL,
         hint="tab",
     ),
+    Action(
+        "view_content",
+        Scope.BROWSE,
+        ("v",),
+        "Pager",
+        "the whole content in $PAGER, made printable; bytes in hexadecimal",
+        Group.DETAIL,
+        hint="pager",
+    ),
+    Action(
+        "extract",
+        Scope.BROWSE,
+        ("x",),
+        "Extract",
+        "copy the file out of the snapshot, and show its sha256",
+        Group.DETAIL,
+        hint="extract",
+    ),
+    Action(
+        "copy_menu",
+        Scope.BROWSE,
+        ("Y",),
+        "Copy menu",
+        "copy a path, a digest, or the shell command that does the same",
+        Group.VIEW,
+        hint="copy",
+    ),
     Action("scroll_line_up", Scope.TEXT, ("up", "k"), "Up", "scroll up", Group.MOVE, hint="move"),
     Action(
         "scroll_line_down",
@@ -475,6 +504,42 @@ ACTIONS: tuple[Action, ...] = (
         "Close",
         "cancel a running export, which leaves nothing behind; else close the dialog",
         Group.EXPORT,
+        palette=False,
+    ),
+    Action(
+        "write",
+        Scope.EXTRACT,
+        ("enter",),
+        "Extract",
+        "copy the file to where the dialog says",
+        Group.DETAIL,
+        palette=False,
+    ),
+    Action(
+        "dismiss_dialog",
+        Scope.EXTRACT,
+        ("escape",),
+        "Close",
+        "close the dialog; a copy that is not whole yet is removed",
+        Group.DETAIL,
+        palette=False,
+    ),
+    Action(
+        "copy",
+        Scope.COPY,
+        ("enter", "y"),
+        "Copy",
+        "copy the marked value (↑ ↓ choose)",
+        Group.VIEW,
+        palette=False,
+    ),
+    Action(
+        "dismiss_dialog",
+        Scope.COPY,
+        ("escape",),
+        "Close",
+        "close the menu",
+        Group.VIEW,
         palette=False,
     ),
     Action(

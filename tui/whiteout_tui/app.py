@@ -10,6 +10,7 @@ from whiteout.sources.root import HOST, Root
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.help_screen import HelpScreen
 from whiteout_tui.jobs import wait_for_jobs
 from whiteout_tui.layers_screen import LayersScreen
@@ -50,7 +51,10 @@ class WhiteoutApp(App[None]):
     async def action_quit(self) -> None:
         """Leave, without waiting for what still runs."""
         for screen in self.screen_stack:
-            if isinstance(screen, BrowseScreen | ExportScreen | LayersScreen | PickerScreen):
+            if isinstance(
+                screen,
+                BrowseScreen | ExportScreen | ExtractScreen | LayersScreen | PickerScreen,
+            ):
                 screen.stop()
         self.exit()
 

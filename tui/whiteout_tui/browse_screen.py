@@ -13,7 +13,7 @@ from whiteout.display import display_path
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.counting import Counts
-from whiteout_tui.detail import DetailPane
+from whiteout_tui.detail import DetailPane, deeds
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.heading import Heading
@@ -305,6 +305,18 @@ class BrowseScreen(Screen[None]):
     def action_next_tab(self) -> None:
         """Show the next tab."""
         self._show_tab(self.detail.tab + 1)
+
+    def action_view_content(self) -> None:
+        """Show the whole content in the pager."""
+        self.detail.do(deeds.view_content, self.entries.cursor_path)
+
+    def action_extract(self) -> None:
+        """Ask where to copy the file under the cursor to."""
+        self.detail.do(deeds.extract_file, self.entries.cursor_path)
+
+    def action_copy_menu(self) -> None:
+        """Offer what can be copied."""
+        self.detail.do(deeds.copy_menu, self.entries.cursor_path)
 
     def _show_tab(self, number: int) -> None:
         self.remove_class("-folded")

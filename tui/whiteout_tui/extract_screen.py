@@ -15,6 +15,7 @@ from textual.widgets import Input, Label, Static
 from whiteout.cancel import CancelToken
 from whiteout.content import Extracted, Side, extract
 from whiteout.display import display_name, display_path
+from whiteout.errors import UsageError, WhiteoutError
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.choice import Choice
@@ -37,8 +38,6 @@ def destination(typed: str, path: bytes) -> bytes:
     Raises:
         UsageError: nothing was typed.
     """
-    from whiteout.errors import UsageError
-
     if not typed.strip() or "\0" in typed:
         raise UsageError("name the file to write to")
     target = os.path.expanduser(typed)
@@ -74,7 +73,7 @@ class ExtractScreen(ModalScreen[None]):
         self._path = path
         self._sides = sides
         self._jobs = Jobs(self)
-        self.is_running = False
+        self.is_copying = False
 
     def compose(self) -> ComposeResult:
         """What is copied, from which side, and where to."""
@@ -88,7 +87,10 @@ class ExtractScreen(ModalScreen[None]):
             with Horizontal(classes="line"):
                 yield Label("To")
                 yield Input(default_name(self._path), id="destination", compact=True)
-            yield Static(Content("~ is your home directory. Nothing is replaced."), id="hint")
+            yield Static(
+                Content("Enter copies it there. ~ is your home directory. Nothing is replaced."),
+                id="hint",
+            )
             yield Static("", id="failure", classes="-empty")
             yield ActionFooter()
 
@@ -110,16 +112,16 @@ class ExtractScreen(ModalScreen[None]):
 
     def action_write(self) -> None:
         """Copy the file."""
-        if self.is_running:
+        if self.is_copying:
             return
         try:
             target = destination(self.query_one(Input).value, self._path)
-        except Exception as error:
+        except WhiteoutError as error:
             self._tell(f"! {words_of(error)}")
             return
         choices = self.query(Choice)
         side = self._sides[choices.first().value if choices else 0]
-        self.is_running = True
+        self.is_copying = True
         self._tell("copying… Esc cancels")
 
         def copy(token: CancelToken) -> None:
@@ -145,7 +147,7 @@ class ExtractScreen(ModalScreen[None]):
 
     def on_extract_screen_failed(self, failed: Failed) -> None:
         """Say why not; another path may do."""
-        self.is_running = False
+        self.is_copying = False
         self._tell(f"! {failed.sentence}")
 
     def _tell(self, text: str) -> None:

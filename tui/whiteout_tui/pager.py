@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from textual.app import App, SuspendNotSupported
@@ -107,14 +108,14 @@ def _run(app: App[object], command: list[str], text: Iterator[bytes]) -> None:
         raise UsageError("this terminal cannot be given to a pager") from None
 
 
-class _interrupts_for_the_pager:  # noqa: N801 - used as a word
+@contextmanager
+def _interrupts_for_the_pager() -> Iterator[None]:
     """Ctrl+C is the pager's, and not the app's, while the pager runs."""
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGINT, lambda *_: None)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _feed(command: list[str], text: Iterator[bytes]) -> None:
@@ -133,8 +134,6 @@ def _feed(command: list[str], text: Iterator[bytes]) -> None:
     except OSError as error:
         raise WhiteoutError(f"the content cannot be read on: {reason_of(error)}") from error
     finally:
-        try:
+        with suppress(BrokenPipeError):
             pager.stdin.close()
-        except BrokenPipeError:
-            pass
         pager.wait()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual import events
 from textual.content import Content
+from textual.geometry import Region
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -37,14 +39,21 @@ class ResultTable(Widget, can_focus=True):
         self.marked = marked
         self.refresh(layout=True)
 
+    @property
+    def _label_width(self) -> int:
+        return max((cell_len(value.label) for value in self.values), default=0)
+
+    @property
+    def _room(self) -> int:
+        return max(8, self.size.width - self._label_width - 4)
+
     def render(self) -> Content:
         """The table at the present width."""
-        label_width = max((cell_len(value.label) for value in self.values), default=0)
-        room = max(8, self.size.width - label_width - 4)
+        label_width = self._label_width
         lines = []
         for position, value in enumerate(self.values):
             marked = position == self.marked
-            for number, line in enumerate(wrap(value.shown, room)):
+            for number, line in enumerate(wrap(value.shown, self._room)):
                 label = value.label if number == 0 else ""
                 pointer = "›" if marked and number == 0 else " "
                 lines.append(
@@ -55,6 +64,30 @@ class ResultTable(Widget, can_focus=True):
                     )
                 )
         return Content("\n").join(lines)
+
+    def _first_lines(self) -> list[int]:
+        """Where each value begins, counted in lines from the top."""
+        starts = [0]
+        for value in self.values:
+            starts.append(starts[-1] + len(wrap(value.shown, self._room)))
+        return starts
+
+    def watch_marked(self) -> None:
+        """Keep the marked value in sight."""
+        if isinstance(self.parent, Widget) and self.values:
+            starts = self._first_lines()
+            top, end = starts[self.marked], starts[self.marked + 1]
+            self.parent.scroll_to_region(
+                Region(0, top, max(1, self.size.width), end - top), animate=False
+            )
+
+    def on_click(self, event: events.Click) -> None:
+        """Mark the value under the pointer."""
+        offset = event.get_content_offset(self)
+        if offset is not None:
+            place = bisect_right(self._first_lines(), offset.y) - 1
+            if 0 <= place < len(self.values):
+                self.marked = place
 
     def on_key(self, event: events.Key) -> None:
         """Up and down, k and j."""

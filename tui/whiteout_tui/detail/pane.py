@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from collections.abc import Callable
+
+from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -10,6 +12,7 @@ from textual.widgets import Static
 
 from whiteout.cancel import CancelToken
 from whiteout.layerindex import index_layer
+from whiteout.metadata import Inspection
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.detail.lines import trouble
@@ -18,6 +21,9 @@ from whiteout_tui.detail.tabs import TABS, TabBar
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.scrolling import ScrollingText
 from whiteout_tui.words import words_of
+
+#: Something that is done with an entry once both sides of it are known.
+Deed = Callable[[App[object], Snapshot, Inspection], None]
 
 
 class DetailPane(Vertical):
@@ -43,6 +49,18 @@ class DetailPane(Vertical):
         def __init__(self, indexing: Indexing, token: CancelToken) -> None:
             super().__init__()
             self.indexing = indexing
+            self.token = token
+
+    class Inspected(Message):
+        """An entry that something shall be done with, or why it cannot be."""
+
+        def __init__(
+            self, deed: Deed, inspection: Inspection | None, failure: str, token: CancelToken
+        ) -> None:
+            super().__init__()
+            self.deed = deed
+            self.inspection = inspection
+            self.failure = failure
             self.token = token
 
     def __init__(self, snapshot: Snapshot, *, id: str | None = None) -> None:
@@ -161,6 +179,31 @@ class DetailPane(Vertical):
         if shown != self._shown:
             self._shown = shown
             self.text.scroll_home(animate=False)
+
+    # Doing
+
+    def do(self, deed: Deed, path: bytes) -> None:
+        """Read both sides of *path*, and do *deed* with them."""
+
+        def inspect(token: CancelToken) -> None:
+            inspection = self._snapshot.inspect(path, cancel=token)
+            send(self, self.Inspected(deed, inspection, "", token), token)
+
+        def failed(error: BaseException, token: CancelToken) -> Message:
+            return self.Inspected(deed, None, words_of(error), token)
+
+        self._jobs.start("deed", inspect, failed)
+
+    def on_detail_pane_inspected(self, inspected: Inspected) -> None:
+        """Do it, unless something else is to be done by now."""
+        inspected.stop()
+        if inspected.token.cancelled:
+            return
+        self._jobs.cancel("deed")
+        if inspected.inspection is None:
+            self.notify(inspected.failure, severity="error", markup=False)
+        else:
+            inspected.deed(self.app, self._snapshot, inspected.inspection)
 
     # Showing
 

@@ -1,0 +1,534 @@
+"""Looking at one entry: the tabs of the detail, the pager, extraction, and the copy menu."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shlex
+import subprocess
+import sys
+import threading
+import unicodedata
+from pathlib import Path
+
+import pytest
+from app_harness import (
+    Fake,
+    added,
+    check_golden,
+    demo_snapshot,
+    press,
+    run,
+    screen_text,
+    settle,
+    until,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from textual.pilot import Pilot
+from textual.widgets import Input, Static
+
+from whiteout.cancel import NEVER, CancelToken
+from whiteout.layerindex import LayerIndex, index_layer
+from whiteout.opening import open_pair
+from whiteout.snapshot import Snapshot
+from whiteout_tui.browse_screen import BrowseScreen
+from whiteout_tui.commands import commands_for, mount_command, snapshot_words
+from whiteout_tui.copy_screen import CopyScreen
+from whiteout_tui.detail import pane
+from whiteout_tui.detail.tabs import TABS, TabBar
+from whiteout_tui.extract_screen import ExtractScreen, default_name
+from whiteout_tui.pager import pager_command, printable
+from whiteout_tui.result_table import ResultTable
+
+SIZES = [(80, 24), (120, 36)]
+#: Rows of the demo that show what a tab can show.
+ROWS = {
+    "why": (b"/etc/modified-content.conf", b"/hard-links/second-name.txt"),
+    "sides": (b"/etc/modified-content.conf", b"/opaque-directory", b"/symlink-changed"),
+    "tar": (b"/deleted-directory", b"/socket", b"/touched-directory", b"/etc"),
+    "content": (b"/etc/modified-content.conf", b"/deleted-file.txt", b"/symlink-changed"),
+    "layers": (b"/deleted-file.txt", b"/opaque-directory", b"/back-to-the-oldest-version.txt"),
+}
+CASES = [(tab, row) for tab, rows in ROWS.items() for row in rows]
+
+
+def browse(pilot: Pilot[None]) -> BrowseScreen:
+    screen = pilot.app.screen
+    assert isinstance(screen, BrowseScreen)
+    return screen
+
+
+def shown(pilot: Pilot[None]) -> str:
+    return screen_text(pilot.app)  # type: ignore[arg-type]
+
+
+def detail_text(pilot: Pilot[None]) -> str:
+    """The whole text of the detail, however much of it is in sight."""
+    detail = browse(pilot).detail
+    text = str(detail.query_one("#detail-text", Static).content)
+    bar = str(detail.query_one(TabBar).render())
+    return "\n".join(line.rstrip() for line in (bar + "\n" + text).splitlines())
+
+
+async def look_at(pilot: Pilot[None], path: bytes) -> None:
+    browse(pilot).detail.look_at(path)
+    await until(pilot, lambda: browse(pilot).detail.shows(path))
+    await pilot.pause()
+
+
+@pytest.mark.usefixtures("as_root_owns_it")
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "{}x{}".format(*size))
+def test_every_tab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        for tab, row in CASES:
+            browse(pilot).detail.choose(list(ROWS).index(tab))
+            await look_at(pilot, row)
+            name = row.rpartition(b"/")[2].decode().partition(".")[0]
+            check_golden(f"tab-{tab}-{name}-{size[0]}x{size[1]}", detail_text(pilot))
+
+    run(demo_snapshot(Path("demo")), drive, size=size)
+
+
+def test_the_tabs_by_key_and_by_mouse() -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        detail = browse(pilot).detail
+        for key, tab in [("2", 1), ("5", 4), ("]", 0), ("[", 4), ("4", 3), ("3", 2), ("1", 0)]:
+            await pilot.press(
+                {"]": "right_square_bracket", "[": "left_square_bracket"}.get(key, key)
+            )
+            assert detail.tab == tab
+            assert f"[{tab + 1} " in str(detail.query_one(TabBar).render())
+        bar = detail.query_one(TabBar)
+        left = 1
+        for number, name in enumerate(bar.names):
+            await pilot.click(TabBar, offset=(left + 2, 0))
+            await pilot.pause()
+            assert detail.tab == number
+            left += len(name) + 2
+        await press(pilot, "w")
+        assert not detail.display
+        await pilot.press("2")
+        await pilot.pause()
+        assert detail.display
+        assert detail.tab == 1
+
+    run(Fake({b"/": [added(b"/a")]}), drive)
+
+
+@pytest.mark.parametrize("width", [200, 80, 60, 40, 24])
+def test_the_names_of_the_tabs_fit(width: int) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        bar = browse(pilot).query_one(TabBar)
+        assert len(str(bar.render())) <= bar.size.width
+        for number in range(1, len(TABS) + 1):
+            assert str(number) in str(bar.render())
+
+    run(Fake({b"/": [added(b"/a")]}), drive, size=(width, 24))
+
+
+def test_an_answer_that_nobody_waits_for_any_more_is_dropped() -> None:
+    gate = threading.Event()
+    reached = threading.Event()
+
+    class Slow(Fake):
+        def inspect(self, path: bytes, *, cancel: CancelToken = NEVER) -> object:  # type: ignore[override]
+            if path == b"/slow":
+                reached.set()
+                gate.wait(30)
+            return super().inspect(path)
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        detail = browse(pilot).detail
+        detail.look_at(b"/slow")
+        await until(pilot, reached.is_set)
+        await look_at(pilot, b"/quick")
+        gate.set()
+        await pilot.pause(0.1)
+        assert detail.path == b"/quick"
+        assert "opaque" not in detail_text(pilot)
+
+    slow = added(b"/slow")
+    run(Slow({b"/": [slow, added(b"/quick")]}), drive)
+
+
+def test_the_offset_is_computed_in_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    asked: list[CancelToken] = []
+
+    def slow(snapshot: Snapshot, cancel: CancelToken = NEVER) -> LayerIndex:
+        asked.append(cancel)
+        while not gate.wait(0.01):
+            cancel.check()
+        return index_layer(snapshot, cancel)
+
+    monkeypatch.setattr(pane, "index_layer", slow)
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        detail = browse(pilot).detail
+        await pilot.press("3")
+        detail.look_at(b"/symlink-changed")
+        await until(pilot, lambda: "being computed…" in detail_text(pilot))
+        assert "linkname" in detail_text(pilot), "the header is known before its place is"
+        detail.look_at(b"/etc")
+        await until(pilot, lambda: "depends on other entries" in detail_text(pilot))
+        detail.forget()
+        detail.look_at(b"/symlink-changed")
+        await until(pilot, lambda: len(asked) == 2)
+        assert asked[0].cancelled
+        gate.set()
+        await until(pilot, lambda: detail.shows(b"/symlink-changed"))
+        assert "being computed" not in detail_text(pilot)
+        await look_at(pilot, b"/etc")
+        assert len(asked) == 2, "the index is kept"
+
+    run(demo_snapshot(tmp_path / "demo"), drive)
+
+
+def test_what_cannot_be_read_is_told_with_the_reason(tmp_path: Path) -> None:
+    class Broken(Fake):
+        def inspect(self, path: bytes, **_: object) -> object:  # type: ignore[override]
+            raise OSError(5, "x")
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        for tab in "124":
+            await press(pilot, tab)
+            assert "! input/output error" in detail_text(pilot)
+        await press(pilot, "x")
+        assert "input/output error" in shown(pilot)
+
+    run(Broken({b"/": [added(b"/a")]}), drive)
+
+
+# The pager
+
+
+def pager_script(directory: Path) -> str:
+    """A pager that keeps what it was given."""
+    script = directory / "pager"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\n"
+        f"open({str(directory / 'given')!r}, 'wb').write(sys.stdin.buffer.read())\n"
+        f"open({str(directory / 'words')!r}, 'w').write(repr(sys.argv[1:]))\n"
+    )
+    script.chmod(0o755)
+    return str(script)
+
+
+def small(tmp_path: Path, content: bytes, name: str = "file") -> Snapshot:
+    upper, lower = tmp_path / "upper", tmp_path / "lower"
+    upper.mkdir(exist_ok=True)
+    lower.mkdir(exist_ok=True)
+    (upper / name).write_bytes(content)
+    return open_pair(os.fsencode(upper), [os.fsencode(lower)], userxattr=True)
+
+
+def test_the_pager_is_given_printable_lines_and_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAGER", f"{shlex.quote(pager_script(tmp_path))} -R 'two words'")
+
+    async def drive(pilot: Pilot[None]) -> None:
+        monkeypatch.setattr(pilot.app, "suspend", contextlib.nullcontext)
+        await settle(pilot)
+        await pilot.press("down", "v")
+        await until(pilot, (tmp_path / "words").exists)
+
+    run(small(tmp_path, b"one\n\x1b[2Jtwo", "; touch injected; $(id)"), drive)
+    assert (tmp_path / "given").read_text() == "one\n␛[2Jtwo\n"
+    assert (tmp_path / "words").read_text() == "['-R', 'two words']"
+    assert not (tmp_path / "injected").exists()
+
+
+def test_without_a_pager_or_a_terminal_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        monkeypatch.setenv("PAGER", "no-such-pager\x1b")
+        await pilot.press("down", "v")
+        await until(pilot, lambda: "$PAGER names no-such-pager" in shown(pilot))
+        monkeypatch.setenv("PAGER", "cat")
+        await pilot.press("v")
+        await until(pilot, lambda: "cannot be given to a pager" in shown(pilot))
+        await pilot.press("up", "v")
+        await until(pilot, lambda: "only a file can be shown" in shown(pilot))
+
+    run(small(tmp_path, b"x"), drive, size=(120, 36))
+
+
+def test_which_pager() -> None:
+    assert pager_command({"PAGER": "cat -A 'b c'", "PATH": os.environ["PATH"]}) == [
+        "cat",
+        "-A",
+        "b c",
+    ]
+    with pytest.raises(Exception, match="install less"):
+        pager_command({"PATH": "/nowhere"})
+    with pytest.raises(Exception, match="no command"):
+        pager_command({"PAGER": "'", "PATH": os.environ["PATH"]})
+
+
+@given(content=st.binary(max_size=300) | st.text().map(str.encode))
+def test_any_content_is_paged_as_printable_lines(content: bytes) -> None:
+    import io
+
+    text = b"".join(printable(io.BytesIO(content))).decode()
+    for line in text.splitlines():
+        check(line)
+    assert text.count("\n") == len(text.splitlines())
+
+
+def test_a_long_line_is_not_held_in_memory_and_no_character_is_cut() -> None:
+    import io
+
+    line = "äö€😀".encode() * 40_000
+    text = b"".join(printable(io.BytesIO(line + b"\nend"))).decode()
+    assert text == line.decode() + "\nend\n"
+    parts = list(printable(io.BytesIO(b"a" * 1_000_000)))
+    assert max(map(len, parts)) < 200_000
+
+
+# Extracting
+
+
+def test_a_file_is_extracted_and_the_digest_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    content = os.urandom(5000)
+    digest = hashlib.sha256(content).hexdigest()
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await pilot.press("down", "x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ExtractScreen))
+        assert pilot.app.screen.query_one(Input).value == "file"
+        pilot.app.screen.query_one(Input).value = "~"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, BrowseScreen))
+        await until(pilot, lambda: "Extracted" in shown(pilot))
+        told = "".join(shown(pilot).split())
+        assert digest[:20] in told
+        assert "5,000bytes" in told
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ExtractScreen))
+        pilot.app.screen.query_one(Input).value = "~/file"
+        await pilot.press("enter")
+        await until(pilot, lambda: "give another path" in shown(pilot))
+        assert isinstance(pilot.app.screen, ExtractScreen)
+        pilot.app.screen.query_one(Input).value = " "
+        await pilot.press("enter")
+        await until(pilot, lambda: "name the file" in shown(pilot))
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, BrowseScreen)
+
+    run(small(tmp_path, content), drive, size=(120, 36))
+    assert (home / "file").read_bytes() == content
+    assert sorted(os.listdir(home)) == ["file"]
+
+
+def test_either_side_of_a_modified_file_can_be_extracted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await pilot.press("down", "x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ExtractScreen))
+        await pilot.press("shift+tab", "right", "tab", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, BrowseScreen))
+
+    snapshot = small(tmp_path, b"new")
+    (tmp_path / "lower" / "file").write_bytes(b"older")
+    run(snapshot, drive)
+    assert (tmp_path / "file").read_bytes() == b"older"
+
+
+@given(name=st.binary(min_size=1, max_size=300).filter(lambda name: b"/" not in name))
+def test_a_default_name_is_harmless(name: bytes) -> None:
+    shown = default_name(b"/" + name)
+    check(shown)
+    assert shown not in ("", ".", "..")
+    assert not shown.startswith(("-", "~", "."))
+    assert not set("/$`'\"\\;&|<>*?[](){}!#\n") & set(shown)
+
+
+# Copying
+
+
+def test_the_copy_menu_copies_what_is_marked(tmp_path: Path) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await pilot.press("down", "Y")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CopyScreen))
+        await pilot.pause()
+        labels = [value.label for value in pilot.app.screen.query_one(ResultTable).values]
+        assert labels == [
+            "path",
+            "path in the layer",
+            "path on this host",
+            "explain",
+            "export",
+            "mount",
+            "tar",
+        ]
+        await pilot.press("down", "enter")
+        assert isinstance(pilot.app.screen, BrowseScreen)
+        assert pilot.app.clipboard == "file"
+        await pilot.press("Y")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CopyScreen))
+        await pilot.pause()
+        await pilot.click(ResultTable, offset=(4, 2))
+        await pilot.press("y")
+        assert pilot.app.clipboard == str(tmp_path / "upper" / "file")
+        await pilot.press("Y")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CopyScreen))
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, BrowseScreen)
+
+    run(small(tmp_path, b"x"), drive, size=(120, 36))
+
+
+HOSTILE = [
+    "it's; touch injected",
+    "-rf",
+    "$(touch injected)",
+    "a\nb\\",
+    "a:b,c",
+    "é\udcff",
+    "~",
+    "#",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_the_commands_do_in_a_shell_what_they_say(tmp_path: Path, name: str) -> None:
+    directory = tmp_path / name
+    directory.mkdir()
+    snapshot = small(directory, b"new\n", name)
+    (directory / "lower" / name).write_bytes(b"old\n")
+    path = b"/" + os.fsencode(name)
+    words = snapshot_words(snapshot)
+    assert words is not None
+    program = f"{shlex.quote(sys.executable)} -m whiteout_tui"
+    commands = {c.label: c.text for c in commands_for(snapshot, snapshot.inspect(path))}
+    for text in commands.values():
+        check(text)
+
+    def bash(text: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", text], cwd=tmp_path, capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode in (0, 1), done.stderr
+        return done.stdout.decode("utf-8", "surrogateescape")
+
+    explained = bash(commands["explain"].replace("whiteout", program, 1))
+    assert "Modified: it differs" in explained
+    assert "+new" in bash(commands["diff"])
+    bash(commands["tar"])
+    listed = subprocess.run(
+        ["tar", "-tf", tmp_path / "entry.tar"], capture_output=True, check=True, timeout=30
+    )
+    assert listed.stdout.count(b"\n") == 1
+    assert sorted(os.listdir(tmp_path)) == sorted([name, "entry.tar"])
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["plain", "a:b,c\\d e", "$(touch injected)'"], ids=range(3))
+def test_the_mount_command_shows_what_the_snapshot_shows(tmp_path: Path, name: str) -> None:
+    directory = tmp_path / name
+    directory.mkdir()
+    snapshot = small(directory, b"new")
+    (directory / "lower" / "old").write_bytes(b"old")
+    target = tmp_path / "target"
+    target.mkdir()
+    command = mount_command(snapshot)
+    assert command is not None
+    check(command)
+    command = command.replace("mount ", "mount -i ", 1).removesuffix("/mnt") + shlex.quote(
+        str(target)
+    )
+    script = f"{command} && ls {shlex.quote(str(target))}; umount {shlex.quote(str(target))}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, timeout=60, check=True, cwd=tmp_path
+    )
+    assert done.stdout == b"file\nold\n"
+    assert sorted(os.listdir(tmp_path)) == sorted([name, "target"])
+
+
+# Hostile bytes
+
+
+def check(text: str) -> None:
+    for character in text:
+        category = unicodedata.category(character)
+        assert character == "\n" or category not in ("Cc", "Cf", "Cs", "Zl", "Zp"), repr(character)
+
+
+NAMES = st.binary(min_size=1, max_size=60).filter(
+    lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..")
+)
+BYTES = st.binary(min_size=1, max_size=200).filter(lambda text: b"\0" not in text)
+
+
+@settings(max_examples=12, deadline=None)
+@given(name=NAMES, content=BYTES, old=BYTES, target=BYTES, value=BYTES)
+def test_no_bytes_harm_any_tab_or_dialog(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: bytes,
+    content: bytes,
+    old: bytes,
+    target: bytes,
+    value: bytes,
+) -> None:
+    top = os.fsencode(tmp_path_factory.mktemp("hostile"))
+    upper, lower = top + b"/upper", top + b"/lower"
+    for side, text in ((upper, content), (lower, old)):
+        os.makedirs(side + b"/d")
+        with open(side + b"/d/" + name, "wb") as file:
+            file.write(text)
+        with contextlib.suppress(OSError):
+            os.setxattr(side + b"/d/" + name, b"user." + name, value)
+        os.symlink(target[:100] + side[-1:], side + b"/link")
+    snapshot = open_pair(upper, [lower], userxattr=True)
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        for path in (b"/d/" + name, b"/link"):
+            for number in range(len(TABS)):
+                browse(pilot).detail.choose(number)
+                await look_at(pilot, path)
+                check(detail_text(pilot))
+                check(shown(pilot))
+        for key in ("x", "Y"):
+            await press(pilot, "g", "down", "l", "down")
+            await pilot.press(key)
+            await until(pilot, lambda: not isinstance(pilot.app.screen, BrowseScreen))
+            await pilot.pause()
+            check(shown(pilot))
+            if key == "Y":
+                await pilot.press("enter")
+                await pilot.pause()
+                check(shown(pilot))
+                check(pilot.app.clipboard)
+            else:
+                await pilot.press("escape")
+            await settle(pilot)
+
+    run(snapshot, drive)
