@@ -64,7 +64,8 @@ def summary(holdings: tuple[Holding, ...]) -> str:
         return f"It comes from layer {shown[0]} alone."
     for holding in holdings:
         if holding.what == WHITEOUT:
-            return f"It is gone: a whiteout in layer {name_of(holding.layer, holdings)} hides the rest."
+            name = name_of(holding.layer, holdings)
+            return f"It is gone: a whiteout in layer {name} hides the rest."
     return "No layer shows anything here."
 
 
