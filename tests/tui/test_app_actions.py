@@ -30,6 +30,7 @@ from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.legend import FLAGS, KINDS, NUMBERS
 from whiteout_tui.palette import ActionProvider, title
 from whiteout_tui.picker_screen import PickerScreen
+from whiteout_tui.prompt import PromptInput
 from whiteout_tui.row_list import RowList
 from whiteout_tui.scrolling import ScrollingText
 from whiteout_tui.tree import SnapshotTree
@@ -45,6 +46,7 @@ CARRIERS = {
     Scope.DETAIL: DetailPane,
     Scope.EXPORT: ExportScreen,
     Scope.HELP: HelpScreen,
+    Scope.PROMPT: PromptInput,
 }
 
 
@@ -103,6 +105,7 @@ FOCUSED = {
 }
 #: Their only key is taken by what is focused; or they lead nowhere, as nothing was picked.
 ELSEWHERE = {"close"}
+SEARCHING = {"toggle_expression", "next_found", "previous_found"}
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=["80", "120"])
@@ -122,6 +125,17 @@ def test_the_footer_shows_every_action_of_what_is_focused(
         assert pilot.app.screen.query_one(ActionFooter).region.height <= 3
 
     run(FAKE, drive, size=size)
+
+
+@pytest.mark.parametrize(("key", "elsewhere"), [("slash", {"complete"}), ("colon", SEARCHING)])
+def test_the_footer_shows_every_action_of_the_prompt(key: str, elsewhere: set[str]) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await press(pilot, key)
+        missing = {action.id for action in expected(Scope.PROMPT) - offered(pilot)}
+        assert missing == elsewhere
+
+    run(FAKE, drive)
 
 
 def test_the_palette_offers_every_action_of_the_snapshot() -> None:

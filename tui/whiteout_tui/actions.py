@@ -19,6 +19,7 @@ class Scope(Enum):
     TREE = "tree"
     TEXT = "detail, help"
     DETAIL = "detail"
+    PROMPT = "search, filter, path"
     EXPORT = "export"
     EXTRACT = "extract"
     COPY = "copy"
@@ -30,6 +31,7 @@ class Group(Enum):
 
     MOVE = "Move"
     TREE = "Open and close"
+    FIND = "Find"
     VIEW = "View"
     DETAIL = "Detail"
     EXPORT = "Export"
@@ -96,6 +98,24 @@ ACTIONS: tuple[Action, ...] = (
     Action("first", Scope.TREE, ("g", "home"), "Top", "to the first row", Group.MOVE, hint="move"),
     Action("last", Scope.TREE, ("G", "end"), "Bottom", "to the last row", Group.MOVE, hint="move"),
     Action(
+        "back",
+        Scope.TREE,
+        ("b", "alt+left"),
+        "Back",
+        "back to where the cursor was before the last jump",
+        Group.MOVE,
+        hint="back, forth",
+    ),
+    Action(
+        "forward",
+        Scope.TREE,
+        ("B", "alt+right"),
+        "Forward",
+        "forward again",
+        Group.MOVE,
+        hint="back, forth",
+    ),
+    Action(
         "expand",
         Scope.TREE,
         ("right", "l"),
@@ -123,6 +143,15 @@ ACTIONS: tuple[Action, ...] = (
         hint="open",
     ),
     Action(
+        "expand_all",
+        Scope.TREE,
+        ("plus", "equals_sign"),
+        "Open all",
+        "open every directory, up to 200,000 rows",
+        Group.TREE,
+        hint="all",
+    ),
+    Action(
         "collapse_all",
         Scope.TREE,
         ("minus",),
@@ -139,6 +168,48 @@ ACTIONS: tuple[Action, ...] = (
         "open or close the directory; of anything else go to the detail",
         Group.TREE,
         hint="open",
+    ),
+    Action(
+        "search",
+        Scope.BROWSE,
+        ("slash",),
+        "Search",
+        "search the whole snapshot for a name, while typing; Enter keeps it, Esc goes back",
+        Group.FIND,
+    ),
+    Action(
+        "next_match",
+        Scope.BROWSE,
+        ("n",),
+        "Next match",
+        "to the next match, whether its directory is open or not",
+        Group.FIND,
+        hint="search",
+    ),
+    Action(
+        "previous_match",
+        Scope.BROWSE,
+        ("N",),
+        "Previous match",
+        "to the match before",
+        Group.FIND,
+        hint="search",
+    ),
+    Action(
+        "filter",
+        Scope.BROWSE,
+        ("f",),
+        "Filter",
+        "show only some kinds, flags, names, sizes or types, with the directories that lead there",
+        Group.FIND,
+    ),
+    Action(
+        "go_to",
+        Scope.BROWSE,
+        ("colon",),
+        "Go to",
+        "to a path that is typed",
+        Group.FIND,
     ),
     Action(
         "sort",
@@ -453,6 +524,62 @@ ACTIONS: tuple[Action, ...] = (
         Group.VIEW,
     ),
     Action(
+        "accept",
+        Scope.PROMPT,
+        ("enter",),
+        "Keep",
+        "keep what was typed; go to the path",
+        Group.FIND,
+        palette=False,
+    ),
+    Action(
+        "leave_prompt",
+        Scope.PROMPT,
+        ("escape",),
+        "Back",
+        "back, as if nothing had been typed",
+        Group.FIND,
+        palette=False,
+    ),
+    Action(
+        "toggle_expression",
+        Scope.PROMPT,
+        ("ctrl+r",),
+        "Regex",
+        "search for a regular expression, or for plain text again",
+        Group.FIND,
+        palette=False,
+    ),
+    Action(
+        "next_found",
+        Scope.PROMPT,
+        ("down",),
+        "Next",
+        "to the next match",
+        Group.FIND,
+        hint="match",
+        palette=False,
+    ),
+    Action(
+        "previous_found",
+        Scope.PROMPT,
+        ("up",),
+        "Previous",
+        "to the match before",
+        Group.FIND,
+        hint="match",
+        palette=False,
+    ),
+    Action(
+        "complete",
+        Scope.PROMPT,
+        ("tab",),
+        "Complete",
+        "complete the path with what is known",
+        Group.FIND,
+        palette=False,
+    ),
+    Action(
         "submit",
         Scope.EXPORT,
         ("enter",),
@@ -577,6 +704,13 @@ _KEY_NAMES = {
     "question_mark": "?",
     "slash": "/",
     "minus": "-",
+    "plus": "+",
+    "equals_sign": "=",
+    "colon": ":",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "alt+left": "Alt+←",
+    "alt+right": "Alt+→",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "escape": "Esc",

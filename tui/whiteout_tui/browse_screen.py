@@ -15,11 +15,13 @@ from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.counting import Counts
 from whiteout_tui.detail import DetailPane, deeds
 from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.finder import Finder
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.heading import Heading
 from whiteout_tui.jobs import Jobs, Window, send
 from whiteout_tui.loading import Listing, read_below, read_directory
 from whiteout_tui.ordering import Order
+from whiteout_tui.prompt import Prompt, PromptMode
 from whiteout_tui.reading import Reading
 from whiteout_tui.rows import ROOT
 from whiteout_tui.shell import shell_word
@@ -71,6 +73,7 @@ class BrowseScreen(Screen[None]):
         self._debounce: Timer | None = None
         self._stating: Timer | None = None
         self._hiding = False
+        self._has_found = False
 
     def compose(self) -> ComposeResult:
         """Title, warning, panes, status, footer."""
@@ -84,6 +87,7 @@ class BrowseScreen(Screen[None]):
                 yield Heading()
                 yield SnapshotTree(id="tree")
             yield DetailPane(snapshot, id="detail")
+        yield Prompt()
         yield StatusLine()
         yield ActionFooter()
 
@@ -99,6 +103,13 @@ class BrowseScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Explain the first row, and read the snapshot."""
+        self.finder = Finder(
+            self,
+            self.entries,
+            self.query_one(Prompt),
+            changed=self._show_state,
+            complete=lambda: self.counts.complete,
+        )
         self.query_one(TitleLine).show(self.counts)
         self._show_detail()
         self._show_state()
@@ -147,6 +158,7 @@ class BrowseScreen(Screen[None]):
         if not read.token.cancelled:
             for listing in read.listings:
                 read.reading.take(listing)
+            self.finder.follow_soon()
             self._count_soon()
 
     def on_browse_screen_reading_ended(self, ended: ReadingEnded) -> None:
@@ -178,6 +190,10 @@ class BrowseScreen(Screen[None]):
         complete = not self.reading_on and self._problem is None
         self.counts = Counts(self.entries.rows.tally(), complete, self._problem)
         self.query_one(TitleLine).show(self.counts)
+        self.entries.open_more()
+        if complete:
+            self.entries.opening_all = False
+            self.finder.follow_soon()
         self._show_state()
 
     # The detail
@@ -185,6 +201,8 @@ class BrowseScreen(Screen[None]):
     def on_snapshot_tree_moved(self) -> None:
         """Explain the row under the cursor, once the cursor rests."""
         self._show_path()
+        if self.finder.search is not None:
+            self._show_state()
         if self._debounce is not None:
             self._debounce.stop()
         self._debounce = self.set_timer(_DEBOUNCE, self._show_detail)
@@ -200,7 +218,7 @@ class BrowseScreen(Screen[None]):
 
     def _show_state(self) -> None:
         hidden = self.entries.rows.hidden
-        parts = []
+        parts = self.finder.told()
         if self._hiding:
             parts.append(f"{hidden:,} skipped hidden, u shows them")
         if self.counts.problem is not None:
@@ -208,6 +226,10 @@ class BrowseScreen(Screen[None]):
         elif not self.counts.complete:
             parts.append(f"reading… {self.counts.total:,}")
         self.query_one(StatusLine).show_state("  ".join(parts))
+        found = self.finder.search is not None or self.finder.filter is not None
+        if self._has_found != found:
+            self._has_found = found
+            self.refresh_bindings()
 
     # Actions
 
@@ -220,6 +242,7 @@ class BrowseScreen(Screen[None]):
         """Hide the skipped entries, or show them again."""
         self._hiding = not self._hiding
         self.entries.hide_skipped(self._hiding)
+        self.finder.restart()
         self._show_state()
 
     def action_sort(self) -> None:
@@ -251,6 +274,7 @@ class BrowseScreen(Screen[None]):
         for reading in self._readings.values():
             reading.forget(reload.path)
         self._read(reload.row, reload.path, deep=True)
+        self.finder.restart()
         self.detail.forget()
         self._show_detail()
         self._count()
@@ -332,6 +356,55 @@ class BrowseScreen(Screen[None]):
         self.set_focus(self.entries)
 
     def action_close(self) -> None:
-        """Back to the list of mounts, when there is one."""
-        if self._picked:
+        """Undo the search, or else the filter, or else go back to where it was picked."""
+        if not self.finder.clear() and self._picked:
             self.dismiss()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to go back only where there is something to go back to."""
+        if action == "close":
+            return self._picked or self._has_found
+        return super().check_action(action, parameters)
+
+    # Finding
+
+    def action_search(self) -> None:
+        """Ask what to search for."""
+        self.finder.ask(PromptMode.SEARCH)
+
+    def action_next_match(self) -> None:
+        """To the next match."""
+        self.finder.step_match(1)
+
+    def action_previous_match(self) -> None:
+        """To the match before."""
+        self.finder.step_match(-1)
+
+    def action_filter(self) -> None:
+        """Ask what to show."""
+        self.finder.ask(PromptMode.FILTER)
+
+    def action_go_to(self) -> None:
+        """Ask where to go."""
+        self.finder.ask(PromptMode.PATH)
+
+    def on_prompt_changed(self, changed: Prompt.Changed) -> None:
+        """Search or filter while it is typed."""
+        self.finder.type(changed.mode, changed.text)
+
+    def on_prompt_accepted(self, accepted: Prompt.Accepted) -> None:
+        """Keep what was typed."""
+        self.finder.accept(accepted.mode, accepted.text)
+
+    def on_prompt_left(self, left: Prompt.Left) -> None:
+        """Undo what was typed."""
+        self.finder.leave(left.mode)
+
+    def on_prompt_stepped(self, stepped: Prompt.Stepped) -> None:
+        """To another match, while typing."""
+        self.finder.step_match(stepped.by)
+        self.finder.tell()
+
+    def on_prompt_completed(self, completed: Prompt.Completed) -> None:
+        """Complete the path."""
+        self.finder.complete_path(completed.text)

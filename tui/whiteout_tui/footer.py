@@ -1,22 +1,23 @@
 """The footer: every action that the focused part of the screen offers, from the table of actions.
 
 Actions with the same hint share one word, as in ``s S sort``. Where that takes more lines than
-there are, the actions are drawn closer together, by the headings of the help.
+there are, one group of the help after the other is drawn closer together, under one word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.geometry import Size
+from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.widget import Widget
 
-from whiteout_tui.actions import ACTIONS, Action, Scope, binding_id, short_key
+from whiteout_tui.actions import ACTIONS, Action, Group, Scope, binding_id, short_key
 
 _MOST_LINES = 3
 _GAP = 2
@@ -44,8 +45,8 @@ class Item:
         return keys + cell_len(self.word)
 
 
-def items_by(offers: Iterable[Offer], *, closer: bool) -> list[Item]:
-    """One item for each hint, or with *closer* for each heading of the help, in the table's order.
+def items_by(offers: Iterable[Offer], closer: Collection[Group] = ()) -> list[Item]:
+    """One item for each hint, but one alone for each of the groups *closer*, in the table's order.
 
     What belongs to the whole app keeps its own words, as those lead to all the others.
     """
@@ -53,7 +54,8 @@ def items_by(offers: Iterable[Offer], *, closer: bool) -> list[Item]:
     for offer in offers:
         action = offer.action
         alone = action.scope is Scope.APP
-        word = action.group.hint if closer and not alone else action.hint or action.label.lower()
+        drawn_closer = action.group in closer and not alone
+        word = action.group.hint if drawn_closer else action.hint or action.label.lower()
         gathered.setdefault((alone, word), []).append(offer)
     return [Item(tuple(found), word) for (_, word), found in sorted(gathered.items(), key=_last)]
 
@@ -82,12 +84,15 @@ def laid_out(offers: Sequence[Offer], width: int) -> list[list[Item]]:
     Where even the closer drawing is too long, the lines before the last are what remains, and the
     last begins with what belongs to the whole app.
     """
-    lines = broken(items_by(offers, closer=False), width)
-    if len(lines) > _MOST_LINES:
-        lines = broken(items_by(offers, closer=True), width)
+    groups = list(Group)
+    lines = broken(items_by(offers), width)
+    for number in range(1, len(groups) + 1):
+        if len(lines) <= _MOST_LINES:
+            break
+        lines = broken(items_by(offers, groups[:number]), width)
     if len(lines) > _MOST_LINES:
         of_app = [offer for offer in offers if offer.action.scope is Scope.APP]
-        last = broken(items_by(of_app, closer=False), width)[:1]
+        last = broken(items_by(of_app), width)[:1]
         lines = lines[: _MOST_LINES - len(last)] + last
     return lines
 
@@ -114,8 +119,9 @@ class ActionFooter(Widget):
         focused = self.screen.focused
         keys: dict[str, str] = {}
         for key, active in self.screen.active_bindings.items():
-            typed = key if len(key) == 1 else active.binding.key_display or ""
-            if focused is not None and len(typed) == 1 and focused.check_consume_key(key, typed):
+            shown = active.binding.key_display or ""
+            typed = shown if len(shown) == 1 and shown.isascii() else key_to_character(key)
+            if focused is not None and focused.check_consume_key(key, typed):
                 continue
             if active.enabled and active.binding.id is not None:
                 keys[active.binding.id] = key

@@ -42,6 +42,11 @@ _UNEVEN = int(RowState.SCATTERED | RowState.ARRANGED)
 _CLOSED = bytes(state & ~_OPEN for state in range(256))
 _IS_OPEN = bytes(state & _OPEN for state in range(256))
 _NOT_GONE = bytes(not state & _GONE for state in range(256))
+_IS_EXPANDABLE = bytes(bool(high & RowFlag.EXPANDABLE >> 8) for high in range(256))
+_IS_READ_AND_CLOSED = bytes(
+    state & (RowState.LOADED | RowState.OPEN | RowState.GONE) == RowState.LOADED
+    for state in range(256)
+)
 _NOT_HIDEABLE = bytes(not high & RowFlag.HIDEABLE >> 8 for high in range(256))
 _NO_NOTE = bytes(kind != RowKind.NOTE for kind in range(256))
 
@@ -272,6 +277,11 @@ class Rows:
             self._unhidden(start, end),
         )
 
+    def entries_wanted(self, start: int, end: int) -> bytes:
+        """A 1 for each of these rows that is an entry and :meth:`is_wanted`, else a 0."""
+        wanted = bytes(self._wanted[start:end])
+        return _all_of(end - start, wanted, self._kind[start:end].translate(_NO_NOTE))
+
     def _unhidden(self, start: int, end: int) -> bytes:
         if not self.hiding:
             return b"\1" * (end - start)
@@ -495,9 +505,15 @@ class Rows:
         self.hiding = hiding
         self.refresh_wanted()
 
-    def select(self, selection: Selection | None) -> None:
-        """Show only what *selection* wants, or with None everything."""
+    def select(self, selection: Selection | None, opened: Iterable[int] | None = None) -> None:
+        """Show only what *selection* wants, or with None everything.
+
+        Of the directories *opened* are open then, and the root; by default those that were.
+        """
         self.selection = selection
+        if opened is not None:
+            self._state = self._state.translate(_CLOSED)
+            self._open_all_of(chain((ROOT,), opened))
         self.refresh_wanted()
 
     def refresh_wanted(self) -> None:
@@ -512,6 +528,17 @@ class Rows:
         self._wanted[ROOT] = 1
         self._look()
 
+    def closed_directories(self) -> Iterator[int]:
+        """The directories that are read, wanted and closed, those above before those below."""
+        high = self.flag_bytes(0, len(self))[1]
+        candidates = _all_of(
+            len(self),
+            high.translate(_IS_EXPANDABLE),
+            self._state.translate(_IS_READ_AND_CLOSED),
+            bytes(self._wanted),
+        )
+        return compress(range(len(self)), candidates)
+
     def _look(self) -> None:
         """Find out what is in sight, from what is open and wanted."""
         self._shown = array("I", [0]) * len(self)
@@ -519,7 +546,7 @@ class Rows:
         for row in reversed(opened):  # what is below a row has a greater number
             if self._state[row] & _GONE:
                 continue
-            self._shown[row] += self._count_wanted(row)
+            self._shown[row] += self.count_wanted(row)
             parent = self._parent[row]
             if row != ROOT and self._wanted[row] and self._state[parent] & _OPEN:
                 self._shown[parent] += self._shown[row]
@@ -527,7 +554,8 @@ class Rows:
         if self.is_open(ROOT):
             self._visible.extend(self._below(ROOT))
 
-    def _count_wanted(self, row: int) -> int:
+    def count_wanted(self, row: int) -> int:
+        """How many rows directly below *row* are in sight when it is open."""
         rows = self.children(row)
         if isinstance(rows, range):
             return self._wanted.count(1, rows.start, rows.stop)
@@ -542,10 +570,13 @@ class Rows:
 
     def open_these(self, rows: Iterable[int]) -> None:
         """Open the directories *rows*, wherever they are."""
+        self._open_all_of(rows)
+        self._look()
+
+    def _open_all_of(self, rows: Iterable[int]) -> None:
         for row in rows:
             if not self._state[row] & _GONE:
                 self._state[row] |= _OPEN
-        self._look()
 
     def opened(self) -> list[int]:
         """The rows that are open."""

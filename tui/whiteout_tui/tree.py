@@ -6,9 +6,10 @@ a key does not depend on how many rows there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -21,13 +22,15 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.timer import Timer
 
-from whiteout.display import display_name
+from whiteout.display import display_name, display_path, display_text
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.formats import short_size
 from whiteout_tui.legend import KINDS, SUFFIXES, flag_letters
 from whiteout_tui.ordering import Order
 from whiteout_tui.rowdata import DEVICES, Batch, RowData, RowFlag, RowKind, RowType, device_of
 from whiteout_tui.rows import ROOT, Rows, RowState
+from whiteout_tui.search import Filter, Search
+from whiteout_tui.trail import Trail
 
 _PREFIX = 15
 _GROWTH = 0.1
@@ -59,6 +62,7 @@ class SnapshotTree(ScrollView, can_focus=True):
         "tree--gone",
         "tree--guide",
         "tree--loading",
+        "tree--match",
         "tree--name",
         "tree--size",
         *(f"tree--{sign.style}" for sign in KINDS.values()),
@@ -88,6 +92,12 @@ class SnapshotTree(ScrollView, can_focus=True):
         self._reopening: set[bytes] = set()
         self._styles: dict[str, Style] = {}
         self._growing: Timer | None = None
+        self._chain: int | None = None
+        self._sought: tuple[list[str], Callable[[str | None], None]] | None = None
+        self.trail = Trail()
+        self.search: Search | None = None
+        self.filter: Filter | None = None
+        self.opening_all = False
 
     def on_mount(self) -> None:
         """The root is open from the beginning."""
@@ -135,6 +145,10 @@ class SnapshotTree(ScrollView, can_focus=True):
         if self._return_to is not None and self._return_to[0] == row:
             self._return_to = None
         self._reopen(row)
+        if row == self._chain:
+            self._open_chain(row)
+        if self._sought is not None:
+            self._seek()
         self.refresh()
 
     def _reopen(self, row: int) -> None:
@@ -257,6 +271,146 @@ class SnapshotTree(ScrollView, can_focus=True):
             self._return_to = None
             self._place_cursor(place)
 
+    def jump_to(self, row: int, *, remember: bool = True) -> None:
+        """Put the cursor on *row*, and open what leads to it."""
+        if remember and row != self.cursor_row:
+            self.trail.leave(self.cursor_path)
+        self._return_to = None
+        opened = False
+        for above in self.rows.lineage(row)[:-1]:
+            place = self.rows.place(above)
+            if place is None:
+                break
+            opened = self.rows.open(place) > 0 or opened
+        if opened:
+            self._resized()
+        place = self.rows.place(self.rows.nearest_shown(row)) or 0
+        height = max(1, self.scrollable_content_region.height)
+        top = self.scroll_offset.y
+        if not top <= place < top + height:
+            self.scroll_to(y=max(0, place - height // 3), animate=False, immediate=True)
+        self._place_cursor(place)
+
+    def row_at(self, path: bytes | None) -> int:
+        """The row of *path*, or of the deepest directory above it that is known."""
+        row = ROOT
+        for name in (path or b"/").split(b"/"):
+            child = self.rows.child_named(row, name) if name else row
+            if child is None:
+                break
+            row = child
+        return row
+
+    def find_row(self, text: str) -> int | None:
+        """The row of the path *text*, as it is or as it is displayed, if it is known."""
+        row: int | None = ROOT
+        for name in filter(None, text.split("/")):
+            row = self._child(row, name) if row is not None else None
+        return row
+
+    def _child(self, row: int, text: str) -> int | None:
+        try:
+            found = self.rows.child_named(row, text.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:
+            return None
+        if found is None and "\\" in text:
+            for child in self.rows.children(row):
+                if display_name(self.rows.name(child)) == text:
+                    return child
+        return found
+
+    def names_below(self, row: int, start: str) -> list[tuple[bytes, bool]]:
+        """The names below *row* that begin with *start*, and whether each is a directory."""
+        return [
+            (self.rows.name(child), self.rows.data(child).type == RowType.DIRECTORY)
+            for child in self.rows.children(row)
+            if not self.rows.is_note(child)
+            and display_name(self.rows.name(child)).startswith(start)
+        ]
+
+    def go_to(self, text: str, tell: Callable[[str | None], None]) -> None:
+        """Put the cursor on the path *text*, reading what leads to it.
+
+        *tell* is called with None when it is there, or with a sentence why it is not.
+        """
+        names: list[str] = []
+        for name in text.split("/"):
+            if name == "..":
+                del names[-1:]
+            elif name not in ("", "."):
+                names.append(name)
+        self._sought = (names, tell)
+        self._seek()
+
+    def _seek(self) -> None:
+        if self._sought is None:
+            return
+        names, tell = self._sought
+        row = ROOT
+        for depth, name in enumerate(names):
+            child = self._child(row, name)
+            if child is not None:
+                row = child
+                continue
+            state = self.rows.state(row)
+            if self.rows.is_expandable(row) and not state & RowState.LOADED:
+                if not state & RowState.LOADING:
+                    self._want(row)
+                return
+            self._sought = None
+            shown = display_text("/" + "/".join(names[: depth + 1]))
+            if self.rows.is_expandable(row):
+                tell(f"{shown} is neither in the snapshot nor in its base")
+            else:
+                tell(f"{display_path(self.rows.path(row))} is not a directory")
+            return
+        self._sought = None
+        unwanted = [above for above in self.rows.lineage(row) if not self.rows.is_wanted(above)]
+        if unwanted:
+            what = display_path(self.rows.path(unwanted[0]))
+            by_filter = self.filter is not None and "is left out by the filter; Esc clears it"
+            tell(f"{what} {by_filter or 'is skipped and hidden; u shows it'}")
+            return
+        self.jump_to(row)
+        tell(None)
+
+    def action_back(self) -> None:
+        """Back to where the cursor was before the last jump."""
+        self._turn(self.trail.back(self.cursor_path), "There is no way back.")
+
+    def action_forward(self) -> None:
+        """Forward again."""
+        self._turn(self.trail.forward(self.cursor_path), "There is no way forward.")
+
+    def _turn(self, path: bytes | None, nothing: str) -> None:
+        if path is None:
+            self.notify(nothing, markup=False)
+        else:
+            self.jump_to(self.row_at(path), remember=False)
+
+    def restore(self, opened: list[int], path: bytes | None) -> None:
+        """Open the directories *opened* alone, and put the cursor on *path*."""
+        self.rows.open_only(opened)
+        self._resized()
+        self.jump_to(self.row_at(path), remember=False)
+
+    def show_only(self, shown: Filter | None, opened: list[int]) -> None:
+        """Show what passes the filter *shown*, with the directories *opened*; or everything."""
+        lineage = self.rows.lineage(self.cursor_row)[:-1] if shown is None else []
+        with self.keeping_cursor():
+            self.filter = shown
+            self.rows.select(shown.select if shown is not None else None, [*opened, *lineage])
+
+    def show_more(self, opened: list[int]) -> None:
+        """More passes the filter than before: show it, with the directories *opened*."""
+        with self.keeping_cursor():
+            self.rows.open_these(opened)
+            self.rows.refresh_wanted()
+
+    def _jump_by(self, by: int) -> None:
+        self.trail.leave(self.cursor_path)
+        self._move(by)
+
     def _move(self, by: int) -> None:
         self._return_to = None
         self._place_cursor(self.cursor + by)
@@ -287,11 +441,11 @@ class SnapshotTree(ScrollView, can_focus=True):
 
     def action_first(self) -> None:
         """To the first row."""
-        self._move(-self.cursor)
+        self._jump_by(-self.cursor)
 
     def action_last(self) -> None:
         """To the last row."""
-        self._move(self.rows.height)
+        self._jump_by(self.rows.height)
 
     # Opening and closing
 
@@ -303,6 +457,53 @@ class SnapshotTree(ScrollView, can_focus=True):
         self._resized()
         if not self.rows.state(row) & (RowState.LOADED | RowState.LOADING):
             self._want(row)
+        self._open_chain(row)
+
+    def _open_chain(self, row: int) -> None:
+        """Open the only directory in *row* as well, and the only one in that, and so on."""
+        self._chain = None
+        while self.rows.is_open(row):
+            if not self.rows.state(row) & RowState.LOADED:
+                self._chain = row
+                return
+            wanted = filter(self.rows.is_wanted, self.rows.children(row))
+            children = list(islice(wanted, 2))
+            if len(children) != 1 or not self.rows.is_expandable(children[0]):
+                return
+            row = children[0]
+            place = self.rows.place(row)
+            if place is None or self.rows.is_open(row):
+                return
+            self.rows.open(place)
+            self._resized()
+            if not self.rows.state(row) & (RowState.LOADED | RowState.LOADING):
+                self._want(row)
+
+    def action_expand_all(self) -> None:
+        """Open every directory that is read, and go on as more of them are."""
+        self.opening_all = True
+        self.open_more()
+
+    def open_more(self) -> str | None:
+        """Open what was read meanwhile, if all is to be open; says why it does not go on."""
+        if not self.opening_all:
+            return None
+        room = MOST_OPENED - self.rows.height
+        chosen = []
+        for row in self.rows.closed_directories():
+            room -= self.rows.count_wanted(row)
+            if room < 0:
+                self.opening_all = False
+                break
+            chosen.append(row)
+        if chosen:
+            with self.keeping_cursor():
+                self.rows.open_these(chosen)
+        if self.opening_all:
+            return None
+        text = f"{MOST_OPENED:,} rows are enough; open the others by hand, or filter with f."
+        self.notify(text, title="Not all is open", markup=False)
+        return text
 
     def _collapse(self, place: int) -> None:
         if self.rows.is_open(self.rows[place]):
@@ -322,6 +523,7 @@ class SnapshotTree(ScrollView, can_focus=True):
 
     def action_collapse_all(self) -> None:
         """Close every directory but the root; the cursor goes to what still shows its row."""
+        self.opening_all = False
         with self.keeping_cursor():
             self.rows.close_all()
 
@@ -436,7 +638,7 @@ class SnapshotTree(ScrollView, can_focus=True):
             name_style += self._style("gone")
         depth = rows.depth(row)
         triangle = "  "
-        if flags & RowFlag.EXPANDABLE:
+        if flags & RowFlag.EXPANDABLE and not self._is_bare(row):
             triangle = "▾ " if rows.is_open(row) else "▸ "
         label = (display_name(name) if row else "") + _SUFFIX_OF[row_type]
         if 2 * depth > indent:
@@ -445,6 +647,8 @@ class SnapshotTree(ScrollView, can_focus=True):
         state = rows.state(row)
         if state & RowState.LOADING:
             note = "  reading…"
+        elif flags & RowFlag.CHANGED:
+            note = "  changed"
         room = width - _PREFIX - indent - len(triangle) - len(note) - 1
         return [
             (f" {sign.letter} ", tint),
@@ -452,13 +656,30 @@ class SnapshotTree(ScrollView, can_focus=True):
             (f"{_size_text(kind, row_type, flags, size):>6} ", self._style("size")),
             (guide, self._style("guide")),
             (triangle, self._style("guide")),
-            (_crop(label, room), name_style),
+            *self._highlighted(row, _crop(label, room), name_style),
             (note, self._style("loading")),
         ]
 
+    def _is_bare(self, row: int) -> bool:
+        """Whether the filter leaves nothing of the directory *row* that could be opened."""
+        if self.filter is None or row in self.filter.leading:
+            return False
+        return bool(self.rows.state(row) & RowState.LOADED)
+
+    def _highlighted(self, row: int, label: str, style: Style) -> list[tuple[str, Style]]:
+        search = self.search
+        if search is None or row not in search.matches:
+            return [(label, style)]
+        match = style + self._style("match")
+        found = search.pattern.search(label) if search.pattern is not None else None
+        if found is None or not found.group():
+            return [(label, match)]
+        start, end = found.span()
+        return [(label[:start], style), (label[start:end], match), (label[end:], style)]
+
 
 #: Component classes that go on top of another one's colour.
-_ACCENTS = frozenset({"cursor", "directory", "gone"})
+_ACCENTS = frozenset({"cursor", "directory", "gone", "match"})
 _TINTED = frozenset(
     {RowKind.ADD, RowKind.MODIFY, RowKind.DELETE, RowKind.UNREADABLE, RowKind.SKIPPED}
 )
@@ -482,6 +703,9 @@ def _crop(text: str, room: int) -> str:
         return text
     return set_cell_size(text, room - 1).rstrip() + "…"
 
+
+#: How many rows are in sight at most when all directories are opened at once.
+MOST_OPENED = 200_000
 
 #: Of a directory with more rows than this, it is not told which of them have changed.
 _COMPARED = 50_000
