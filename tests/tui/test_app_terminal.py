@@ -51,7 +51,7 @@ def test_the_main_job_from_start_to_end(tmp_path: Path, terminal: Start) -> None
 def test_the_wide_screen_has_the_panes_side_by_side(terminal: Start) -> None:
     shown = terminal("demo", size=(120, 36))
     shown.press("j")
-    shown.wait(lambda text: "/back-to-the-oldest-version.txt" in text)
+    shown.wait(lambda text: "back-to-the-oldest-version.txt" in text)
     shown.wait(lambda text: re.search(r"^ k flag .*│ \[1 Why\]", text, re.MULTILINE))
     shown.press("C-p")
     shown.wait("Search for commands")
