@@ -12,7 +12,7 @@ import os
 import resource
 import stat
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Flag
 from types import TracebackType
 from typing import Protocol
@@ -50,13 +50,22 @@ class Layer:
     """One directory of a stack, how its marks are read, and how its owners are mapped.
 
     Without ``idmap`` the ids on disk are the container's. ``fuse`` tells that fuse-overlayfs wrote
-    it, whose own marks count, too.
+    it, whose own marks count, too. A layer in an ``archive`` is read from there, and ``path`` is
+    what it is called.
     """
 
     path: bytes
     marks: Marks = Marks.TRUSTED
     idmap: IdMap | None = None
     fuse: bool = False
+    archive: HasDirectories | None = field(default=None, compare=False, repr=False)
+
+
+class HasDirectories(Protocol):
+    """A layer that is no directory of this host, and yet has directories."""
+
+    def root(self, pool: Directories) -> Directory:
+        """Its root; raises :class:`~whiteout.errors.ReadError`."""
 
 
 class HoldsFile(Protocol):
@@ -117,6 +126,8 @@ class Directories:
         Raises:
             ReadError: it cannot be opened.
         """
+        if layer.archive is not None:
+            return layer.archive.root(self)
         kind = Directory
         if layer.fuse:
             from whiteout.fusemarks import FuseDirectory
@@ -357,3 +368,15 @@ class Directory:
     def attribute(self, name: bytes, attribute: str) -> bytes | None:
         """The value of one extended attribute of *name*, None where there is none."""
         return xattrs.get(self.path_of(name), attribute)
+
+    def own_status(self) -> os.stat_result:
+        """The status of the directory itself."""
+        return os.fstat(self.descriptor())
+
+    def capability(self, name: bytes, present: list[str]) -> bytes:
+        """The raw ``security.capability`` of *name*, whose attribute names are *present*."""
+        return xattrs.capability(self.path_of(name), present)
+
+    def all_attributes(self, name: bytes) -> tuple[xattrs.Xattr, ...]:
+        """Every extended attribute of *name*, a name on disk, in byte order."""
+        return xattrs.read_all(self.path_of(name))

@@ -430,7 +430,7 @@ class Node:
         present = self.attribute_names
         if xattrs.CAPABILITY not in present:
             return b""
-        value = xattrs.capability(self.part.directory.path_of(self.name), present)
+        value = self.part.directory.capability(self.name, present)
         idmap = self.part.directory.idmap
         return value if idmap is None else idmap.capability_to_container(value)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whiteout import xattrs
 from whiteout.entries import Entry, EntryType
 from whiteout.errors import reason_of
 from whiteout.merged import Node
@@ -51,7 +50,7 @@ def metadata_of(node: Node | None) -> Metadata | None:
         host_owner = node.owner_on_disk()
         if entry.type is EntryType.SYMLINK:
             target = node.readlink()
-        attributes = xattrs.read_all(node.part.directory.path_of(node.name_on_disk))
+        attributes = node.part.directory.all_attributes(node.name_on_disk)
     except OSError as problem:
         error = f"cannot be read: {reason_of(problem)}"
     return Metadata(entry, path, target, attributes, error, host_owner)

@@ -246,11 +246,13 @@ def open_stack(
             " topmost"
         )
     for each in stack.layers[layers.first :]:
-        _check_directory(each.path)
+        if each.archive is None:
+            _check_directory(each.path)
     number = layers.last - layers.first + 1
     marks = Marks.BOTH if stack.fuse else stack.marks
     merged = tuple(
-        Layer(each.path, marks, each.idmap, stack.fuse) for each in stack.layers[layers.first :]
+        Layer(each.path, marks, each.idmap, stack.fuse, each.archive)
+        for each in stack.layers[layers.first :]
     )
     base = merged[number:]
     doubts = _doubts(merged if number > 1 else base)
@@ -268,7 +270,8 @@ def open_stack(
             )
     elif differ is not DifferChoice.WALKING and Marks.TRUSTED in marks:
         merged = (replace(merged[0], marks=Marks.BOTH), *base)  # BuildKit takes either for opaque
-    if number == 1 and len(base) == 1 and not (stack.data_layers or stack.fuse):
+    on_disk = [layer.path for layer in merged if layer.archive is None]
+    if number == 1 and len(base) == 1 and on_disk and not (stack.data_layers or stack.fuse):
         base = (replace(base[0], marks=Marks.PLAIN),)
     which = f" · {layers.words} of {count:,}" if layers != LayerRange() else ""
     return Snapshot(
@@ -280,7 +283,9 @@ def open_stack(
         rules=Rules(rules),
         upperdir=merged[0].path,
         lowerdirs=tuple(layer.path for layer in base),
-        doubts=doubts + _hidden(layer.path for layer in merged) + _overridden(merged),
+        doubts=doubts
+        + _hidden(layer.path for layer in merged if layer.archive is None)
+        + _overridden(merged),
         fallback=fallback,
         shared=fallback is not None,
         following=replace(stack.following, top_is_upper=False) if layers.first else stack.following,
@@ -336,10 +341,10 @@ def open_target(
 
 def stack_of_target(target: bytes, root: Root = HOST) -> LayerStack:
     """The layers behind *target*: what a source lists, such as ``containerd://default/KEY``, or the
-    mount point of an overlay.
+    mount point of an overlay, or an image layout or archive.
 
     Raises:
-        UsageError: *target* is neither; the message suggests others where some are near.
+        UsageError: *target* is none of these; the message suggests others where some are near.
         MountError: the layers could not be found.
         ReadError: a directory or a store cannot be read.
     """
@@ -351,9 +356,13 @@ def stack_of_target(target: bytes, root: Root = HOST) -> LayerStack:
             f"{display_path(target)} is a path, and nothing is mounted below --root; give a target"
             " of 'whiteout list --root DIR'"
         )
+    if not os.path.isdir(target) and (image := registry.resolve_path(target, root)) is not None:
+        return image.stack()
     _check_directory(target)
     mount = mountinfo.find_mount(target)
     if mount is None:
+        if (image := registry.resolve_path(target, root)) is not None:
+            return image.stack()
         raise UsageError(
             f"{display_path(target)} is not an overlay mount point; for an upper directory, name"
             " what is below it with --lower"
@@ -374,7 +383,8 @@ def _check_directory(path: bytes) -> None:
 
 def _doubts(layers: Sequence[Layer]) -> tuple[str, ...]:
     """What the privileges hide. One plain directory, or ``user.*`` marks alone, hide nothing."""
-    if any(layer.marks & Marks.TRUSTED for layer in layers) and not can_read_trusted():
+    hidden = any(layer.marks & Marks.TRUSTED and layer.archive is None for layer in layers)
+    if hidden and not can_read_trusted():
         return (TRUSTED_HIDDEN,)
     return ()
 
@@ -385,7 +395,7 @@ def _overridden(layers: Sequence[Layer]) -> tuple[str, ...]:
         f"the owners and modes of {display_path(layer.path)} are in attributes of fuse-overlayfs"
         " (override_stat); give --fuse-overlayfs"
         for layer in layers
-        if not layer.fuse and has_override(layer.path)
+        if not layer.fuse and layer.archive is None and has_override(layer.path)
     )
 
 

@@ -113,7 +113,7 @@ class _Search:
         components = self._components
         steps = components[1:]
         if not steps:
-            return os.fstat(directory.descriptor()), None
+            return directory.own_status(), None
         for left, name in zip(range(len(steps) - 1, -1, -1), steps, strict=True):
             status = directory.lstat(name)
             if status is None:

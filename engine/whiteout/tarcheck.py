@@ -95,7 +95,7 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
         if header == _ZEROS:
             break
         where = f"entry {number + 1}"
-        if first and header and not _has_checksum(header):
+        if first and header and not has_checksum(header):
             raise NotTar("the content is not a tar: its first block is no header")
         first = False
         if len(header) < BLOCK:
@@ -104,7 +104,7 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
                 if header
                 else f"the tar has no end-of-archive blocks after {number} entries"
             )
-        if not _has_checksum(header):
+        if not has_checksum(header):
             raise TarProblem(f"the header of {where} is damaged: its checksum is wrong")
         kind = header[156]
         size = _number(header[124:136], where)
@@ -116,7 +116,7 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
             elif kind == _LONG_NAME:
                 extended[b"path"] = content.rstrip(b"\0")
             continue
-        name = extended.get(b"path") or _name(header)
+        name = extended.get(b"path") or header_name(header)
         where = f"{where}, {display_name(name)}"
         if b"size" in extended:
             size = _decimal(extended[b"size"], where)
@@ -161,7 +161,7 @@ def _check_end(source: _Source, number: int, pending: bool) -> None:
         )
 
 
-def _has_checksum(header: bytes) -> bool:
+def has_checksum(header: bytes) -> bool:
     """Whether *header* is a whole block with the checksum of its bytes, unsigned or signed."""
     if len(header) < BLOCK:
         return False
@@ -214,7 +214,8 @@ def pax_records(content: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
         start += int(length)
 
 
-def _name(header: bytes) -> bytes:
+def header_name(header: bytes) -> bytes:
+    """The name in a *header* block, its prefix before it."""
     name = header[:100].partition(b"\0")[0]
     prefix = header[345:500].partition(b"\0")[0] if header[257:263] == b"ustar\0" else b""
     return prefix + b"/" + name if prefix else name

@@ -78,6 +78,11 @@ def open_image(
 
         path, _, tag = rest.partition(":")
         yield image_of_layout(path, tag or None, platform)
+    elif transport in ("docker-archive", "oci-archive") and rest:
+        from whiteout.imagearchives import ImageArchive
+
+        path, _, name = rest.partition(":")
+        yield ImageArchive(path).image(name or None, platform)
     elif transport == "docker" and rest.startswith("//"):
         from whiteout.references import parse_reference
         from whiteout.registry import image_of_registry
@@ -87,5 +92,6 @@ def open_image(
             yield image
     else:
         raise UsageError(
-            f"{display_text(text)} is no image; give oci:DIR[:TAG] or docker://HOST/REPOSITORY:TAG"
+            f"{display_text(text)} is no image; give oci:DIR[:TAG], "
+            "docker-archive:FILE[:NAME] or docker://HOST/REPOSITORY:TAG"
         )

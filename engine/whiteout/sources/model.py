@@ -11,7 +11,7 @@ from whiteout.display import display_text
 from whiteout.errors import MountError
 from whiteout.following import FOLLOW_ALL, Following
 from whiteout.idmap import IdMap
-from whiteout.layers import Marks
+from whiteout.layers import HasDirectories, Marks
 from whiteout.sources.root import Root
 
 
@@ -50,6 +50,8 @@ class StackLayer:
     created: float | None = None
     size: int | None = None
     idmap: IdMap | None = None
+    archive: HasDirectories | None = field(default=None, compare=False, repr=False)
+    """Where the layer is read from when it is no directory; ``path`` is what it is called then."""
 
 
 @dataclass(frozen=True, slots=True)

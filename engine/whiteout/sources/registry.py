@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 
@@ -19,6 +21,9 @@ _MODULES: dict[str, str] = {
     "podman": "podman",
     "buildah": "podman",
     "crio": "podman",
+    "oci": "images",
+    "docker-archive": "images",
+    "oci-archive": "images",
 }
 
 
@@ -107,3 +112,22 @@ def resolve(target: str, root: Root) -> Record:
             + ", ".join(f"{name}:" for name in _MODULES)
         )
     return _load(_MODULES[scheme]).resolve(scheme, rest.removeprefix("//"), root)
+
+
+def resolve_path(path: bytes, root: Root) -> Record | None:
+    """The record of the image that lies at *path*, an image layout or an archive, or None.
+
+    Raises:
+        UsageError: *path* cannot be one.
+    """
+    try:
+        is_file = stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return None
+    if is_file:
+        scheme = "docker-archive"
+    elif os.path.isfile(os.path.join(path, b"oci-layout")):
+        scheme = "oci"
+    else:
+        return None
+    return resolve(f"{scheme}:{os.fsdecode(path)}", root)
