@@ -70,12 +70,14 @@ class ImageArchive:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             weakref.finalize(self, os.close, self._descriptor)
             if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-                raise StoreError(f"{self._shown} is no file")
+                raise StoreError(f"{self._shown} is no regular file; give an archive of images")
             self._root = self._index()
         except OSError as error:
             raise StoreError(f"cannot read {self._shown}: {reason_of(error)}") from None
         except TarProblem as error:
-            raise StoreError(f"{self._shown} is no archive of images: {error}") from None
+            raise StoreError(
+                f"{self._shown} is not a directory, and no archive of images: {error}"
+            ) from None
 
     def images(self) -> list[ArchivedImage]:
         """The images, in the order of the archive.
