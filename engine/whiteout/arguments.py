@@ -12,9 +12,9 @@ from whiteout.errors import UsageError
 _TARGET = """\
 TARGET is the mount point of an overlay, an upper directory whose lower directories are named with
 --lower, what 'whiteout list' shows, such as containerd://default/KEY, or an image in a file:
-oci:DIR[:TAG], docker-archive:FILE[:NAME], or just the path. --mounts FILE takes the mounts of a pair
-of snapshots as JSON instead, {"lower": [...], "upper": [...]}, each as containerd gives them; - is
-standard input."""
+oci:DIR[:TAG], docker-archive:FILE[:NAME], or just the path. --mounts FILE takes the mounts of a
+pair of snapshots as JSON instead, {"lower": [...], "upper": [...]}, each as containerd gives them;
+- is standard input."""
 
 _SINK = """\
 --to SINK writes a whole image to one of
