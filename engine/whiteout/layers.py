@@ -143,8 +143,18 @@ class Directories:
         return directory
 
     def open(self, directory: Directory) -> int:
-        """A new descriptor of *directory*, valid until the pool opens another one."""
-        descriptor = self._reopen(directory)
+        """A new descriptor of *directory*, valid until the pool opens another one.
+
+        The directories above it are opened, too, and kept: on the way up they are wanted next.
+        """
+        missing: list[Directory] = []
+        above = directory.parent
+        while above is not None and above not in self._open:
+            missing.append(above)
+            above = above.parent
+        while missing:
+            missing.pop().descriptor()
+        descriptor = self._opened(directory)
         if self._may_be_casefolded and is_casefolded(descriptor):
             os.close(descriptor)
             raise ReadError(
@@ -163,22 +173,11 @@ class Directories:
             del self._open[directory]
             directory.close_descriptor()
 
-    def _reopen(self, directory: Directory) -> int:
-        missing = [directory]
-        while (parent := missing[-1].parent) is not None and parent not in self._open:
-            missing.append(parent)
-        top = missing.pop()
-        if top.parent is None:
-            descriptor = open_root(top.name, self._mounts, guarded=top in self._guarded)
-        else:
-            descriptor = os.open(top.name, _DIRECTORY, dir_fd=top.parent.descriptor())
-        while missing:
-            try:
-                below = os.open(missing.pop().name, _DIRECTORY, dir_fd=descriptor)
-            finally:
-                os.close(descriptor)
-            descriptor = below
-        return descriptor
+    def _opened(self, directory: Directory) -> int:
+        if directory.parent is None:
+            guarded = directory in self._guarded
+            return open_root(directory.name, self._mounts, guarded=guarded)
+        return os.open(directory.name, _DIRECTORY, dir_fd=directory.parent.descriptor())
 
 
 class Directory:
