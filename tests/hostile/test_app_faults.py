@@ -26,7 +26,15 @@ def test_a_directory_that_fails_half_way_is_unreadable_and_the_rest_goes_on(
     layers: tuple[Path, Path], tmp_path: Path, terminal: Start
 ) -> None:
     upper, lower = layers
-    inject = ["-P", str(upper / "broken"), "-e", "inject=getdents64:error=EIO:when=2+2"]
+    # read through a clone of the mount, the directory is known by its path in the layer
+    inject = [
+        "-P",
+        str(upper / "broken"),
+        "-P",
+        "/broken",
+        "-e",
+        "inject=getdents64:error=EIO:when=2+2",
+    ]
     shown = terminal(
         upper,
         *("--lower", lower, "--userxattr", "--store", tmp_path / "store"),
