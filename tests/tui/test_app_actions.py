@@ -22,8 +22,10 @@ from whiteout_tui.actions import (
 )
 from whiteout_tui.app import WhiteoutApp
 from whiteout_tui.browse_screen import BrowseScreen
+from whiteout_tui.copy_screen import CopyScreen
 from whiteout_tui.detail import DetailPane
 from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.footer import ActionFooter, Offer, laid_out
 from whiteout_tui.help_screen import HelpScreen, help_content
 from whiteout_tui.layers_screen import LayersScreen
@@ -45,6 +47,8 @@ CARRIERS = {
     Scope.TEXT: ScrollingText,
     Scope.DETAIL: DetailPane,
     Scope.EXPORT: ExportScreen,
+    Scope.EXTRACT: ExtractScreen,
+    Scope.COPY: CopyScreen,
     Scope.HELP: HelpScreen,
     Scope.PROMPT: PromptInput,
 }
