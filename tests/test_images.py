@@ -18,9 +18,10 @@ from support.commands import whiteout
 from support.engines import Docker, dockerd, podman, run
 from support.imagetrees import build_layers, stack
 from support.trees import File, Symlink, lines, make
+from whiteout.cancel import CancelToken
 from whiteout.content import read_head
 from whiteout.contentstore import ContentStore, Descriptor
-from whiteout.errors import ReadError, StoreError, UsageError, WhiteoutError
+from whiteout.errors import Cancelled, ReadError, StoreError, UsageError, WhiteoutError
 from whiteout.export import export_to_file
 from whiteout.imagearchives import ImageArchive
 from whiteout.layerarchives import LayerArchive
@@ -337,6 +338,15 @@ def test_nothing_is_left_open_or_on_disk(tmp_path: Path, monkeypatch: pytest.Mon
     assert os.listdir(scratch) == []
 
 
+def test_reading_a_layer_is_cancelled(tmp_path: Path) -> None:
+    token = CancelToken()
+    token.cancel()
+    image = open_image(image_of(tmp_path, BASE))
+    with pytest.raises(Cancelled):
+        list(image.changes(cancel=token))
+    assert len(lines(image)) == 4
+
+
 def test_the_commands_take_images(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -362,9 +372,9 @@ def test_the_own_store_is_listed(tmp_path: Path, capfdbinary: pytest.CaptureFixt
     two_layers(tmp_path)
     snapshot = [f"{tmp_path}/upper", "--lower", f"{tmp_path}/lower", "--userxattr"]
     whiteout(capfdbinary, "export", *snapshot, "--tag", "mine")
-    told = whiteout(capfdbinary, "list", "--engine", "images", "--json").done()
+    told = whiteout(capfdbinary, "list", "--engine", "images", "--json")
     (record,) = told.objects()
-    assert record["name"] == "mine"
+    assert (told.status, record["name"], record["doubtful"]) == (0, "mine", False)
     assert whiteout(capfdbinary, "changes", record["target"]).done().stdout
 
 

@@ -451,7 +451,7 @@ def test_the_command_pushes(
     engine: Engine, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     upper, lower = make(tmp_path / "u", {"f": File(b"x")}), make(tmp_path / "l", {})
-    arguments = ["export", upper, "--lower", lower, "--json", "--to"]
+    arguments = ["export", upper, "--lower", lower, "--userxattr", "--json", "--to"]
     told = whiteout(capfdbinary, *arguments, f"docker://{engine.host}/cli:t").done()
     (result,) = told.objects()
     assert result["reference"] == f"docker://{engine.host}/cli:t"

@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 
-from whiteout.cancel import NEVER, CancelToken
+from whiteout.cancel import CancelToken
 from whiteout.compression import open_decompressor
 from whiteout.digests import ALGORITHM
 from whiteout.display import display_path, display_text
@@ -66,16 +66,17 @@ class LayerArchive:
         self._spool = -1
         self.device = next(_DEVICES)
 
-    def root(self, pool: Directories, cancel: CancelToken = NEVER) -> Directory:
+    def root(self, pool: Directories) -> Directory:
         """The root directory of the layer.
 
         Raises:
             ReadError: the layer is damaged or too large.
+            Cancelled: the token of *pool* was cancelled.
         """
         with self._lock:
             if self._root is None:
                 try:
-                    self._root = self._index(cancel)
+                    self._root = self._index(pool.cancel)
                 except (TarProblem, StoreError) as error:
                     raise self._error(str(error)) from None
                 except OSError as error:

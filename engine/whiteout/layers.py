@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Protocol
 
 from whiteout import xattrs
+from whiteout.cancel import NEVER
 from whiteout.casefold import is_casefolded, kernel_can_casefold
 from whiteout.display import display_path
 from whiteout.entries import is_whiteout_device
@@ -85,6 +86,8 @@ class Directories:
         if limit is None:
             soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
             limit = 512 if soft == resource.RLIM_INFINITY else max(16, min(512, soft // 3))
+        self.cancel = NEVER
+        """Asked while a layer is read that must be read as a whole."""
         self._limit = limit
         self._open: OrderedDict[Directory, None] = OrderedDict()
         self._files: list[HoldsFile] = []

@@ -92,6 +92,7 @@ class Snapshot:
         below = replace(self.following, top_is_upper=False)
         data = self.data_layers
         with Directories() as pool:
+            pool.cancel = cancel
             trees = Trees(
                 pool,
                 MergedView(self.base, pool, data, below, opens_files=opens_files),

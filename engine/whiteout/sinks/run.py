@@ -121,7 +121,8 @@ def whole_stack(snapshot: Snapshot) -> tuple[Snapshot, ...]:
 
 def _layer_snapshot(snapshot: Snapshot, position: int) -> Snapshot:
     upper, below = snapshot.merged[position], snapshot.merged[position + 1 :]
-    plain = len(below) == 1  # as containerd would bind-mount it
+    alone = len(below) == 1 and below[0].archive is None and not below[0].fuse
+    plain = alone and not snapshot.data_layers  # as containerd would bind-mount it
     return replace(
         snapshot,
         label=display_path(upper.path),
@@ -129,6 +130,7 @@ def _layer_snapshot(snapshot: Snapshot, position: int) -> Snapshot:
         merged=(replace(upper, marks=upper.marks or Marks.BOTH), *below),
         upperdir=upper.path,
         lowerdirs=tuple(layer.path for layer in below),
+        following=replace(snapshot.following, top_is_upper=False),
     )
 
 

@@ -67,7 +67,7 @@ def _record(scheme: str, path: str, name: str | None, place: str) -> Record:
         engine=ImagesSource.name,
         kind=Kind.IMAGE,
         group=f"Images ({path})",
-        marks=Marks.TRUSTED,
+        marks=Marks.PLAIN,  # those of an archive are hidden from nobody
         opener=opener,
     )
 
