@@ -17,7 +17,7 @@ from support.overlay import overlay, stack_options
 from support.trees import Dir, File, lines, make
 from support.views import comparable, kernel_view, our_view
 from whiteout import layers as layers_module
-from whiteout.errors import ReadError
+from whiteout.errors import ReadError, RefusedError
 from whiteout.export import export_to_file
 from whiteout.following import Following
 from whiteout.layers import Layer, Marks
@@ -25,6 +25,7 @@ from whiteout.mediatypes import TAR
 from whiteout.mountinfo import find_mount
 from whiteout.opening import open_mount, open_pair
 from whiteout.snapshot import Snapshot
+from whiteout.sources.mounts import record_of_mount
 
 
 def content_of(snapshot: Snapshot, directory: Path) -> dict[str, bytes | None]:
@@ -219,9 +220,16 @@ def test_the_link_of_the_index_is_no_name(tmp_path: Path) -> None:
     lower = make(tmp_path / "lower", {"a": File(b"one")})
     os.link(lower / "a", lower / "b")
     with mounted(tmp_path, 1, [lower], "index=on") as merged:
+        assert opened(merged).doubts == ()
         (merged / "a").write_bytes(b"two")
-        snapshot = opened(merged)
-        assert (tmp_path / "upper1" / "a").stat().st_nlink == 2
+        assert (merged / "b").read_bytes() == b"two"
+        (doubt,) = opened(merged).doubts
+        assert "index=on" in doubt
+        with pytest.raises(RefusedError, match="changed hard links"):
+            content_of(opened(merged), tmp_path)
+        upper = tmp_path / "upper1"
+        assert (upper / "a").stat().st_nlink == 2
+        snapshot = open_pair(os.fsencode(upper), [os.fsencode(lower)])
         assert content_of(snapshot, tmp_path) == {"a": b"two"}
 
 
@@ -260,6 +268,7 @@ def test_a_volatile_mount(tmp_path: Path) -> None:
         (merged / "g").write_bytes(b"g")
         mount = find_mount(os.fsencode(merged))
         assert mount is not None and mount.options.volatile
+        assert any("may be lost" in note for note in record_of_mount(mount).notes)
         assert content_of(open_mount(mount), tmp_path) == {"g": b"g"}
 
 

@@ -284,6 +284,7 @@ def open_stack(
         upperdir=merged[0].path,
         lowerdirs=tuple(layer.path for layer in base),
         doubts=doubts
+        + stack.doubts
         + _hidden(layer.path for layer in merged if layer.archive is None)
         + _overridden(merged),
         fallback=fallback,

@@ -63,7 +63,8 @@ class LayerStack:
     and ``fuse`` tells that fuse-overlayfs wrote them.
     ``check`` is called after something was read of them, and raises
     :class:`~whiteout.errors.SnapshotChanged` where the owner took a layer away meanwhile, so that
-    what is half deleted never passes for what it was.
+    what is half deleted never passes for what it was. ``doubts`` are printable sentences on what
+    the mount shows otherwise than its layers tell; with one, no layer is exported.
     """
 
     label: str
@@ -72,6 +73,7 @@ class LayerStack:
     marks: Marks = Marks.TRUSTED
     following: Following = FOLLOW_ALL
     fuse: bool = False
+    doubts: tuple[str, ...] = ()
     check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 

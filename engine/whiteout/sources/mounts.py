@@ -24,7 +24,30 @@ def stack_of_mount(mount: OverlayMount) -> LayerStack:
         marks=Marks.USER if mount.options.userxattr else Marks.TRUSTED,
         following=following_of(mount.options, kernel_defaults()),
         fuse=mount.is_fuse,
+        doubts=_doubts(mount),
         check=lambda: check_mounted(mount),
+    )
+
+
+def _doubts(mount: OverlayMount) -> tuple[str, ...]:
+    """What the index (``index=on``) makes of hard links, which the layers alone do not tell.
+
+    A file of a lower layer with several names, once it is changed under one of them, is shown
+    changed under all of them; where, the index directory knows by file handles
+    (``ovl_lookup_index`` of ``fs/overlayfs/namei.c``).
+    """
+    if b"index=on" not in mount.options.others or mount.options.workdir is None:
+        return ()
+    index = os.path.join(mount.options.workdir, b"index")
+    try:
+        if not os.listdir(index):
+            return ()
+    except OSError:
+        pass
+    return (
+        "the mount has index=on and changed hard links: their other names, which only lower layers"
+        " have, are shown there as changed and here as they were; open its upper directory with"
+        " --lower to export it without them",
     )
 
 
@@ -38,6 +61,8 @@ def record_of_mount(mount: OverlayMount) -> Record:
     if mount.problem is None:
         if mount.options.upperdir is None:
             notes.append("read-only")
+        if mount.options.volatile:
+            notes.append("volatile: what was written may be lost at a crash")
         if not mount.verified:
             notes.append("layers not proved by inode numbers")
     return Record(
