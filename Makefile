@@ -8,7 +8,7 @@
 
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz lint types screenshots screenshots-check bench check clean
+.PHONY: demo test fuzz lint types screenshots screenshots-check bench bench-app check clean
 
 VENV ?= .venv
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -67,6 +67,9 @@ BENCH_ARGS ?=
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+bench-app: $(VENV)/installed
+	$(BIN)/python benchmarks/app.py $(BENCH_ARGS)
 
 check: lint types test screenshots-check
 

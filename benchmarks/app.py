@@ -25,6 +25,8 @@ import tempfile
 import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 PER_DIRECTORY = 1000
@@ -59,6 +61,7 @@ class Terminal:
     """A program in a pseudo-terminal."""
 
     def __init__(self, command: list[str], size: tuple[int, int] = (120, 36)) -> None:
+        self._said = b""
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             environment = {**os.environ, "TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
@@ -70,27 +73,32 @@ class Terminal:
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.kill(self.pid, signal.SIGWINCH)
 
-    def quiet(self, seconds: float = 0.3, limit: float = 600.0) -> bytes:
-        """Wait until nothing has come for so long; gives what came."""
-        said = b""
-        deadline = time.monotonic() + limit
-        while time.monotonic() < deadline and select.select([self._fd], [], [], seconds)[0]:
-            try:
-                said += os.read(self._fd, 1 << 16)
-            except OSError:
-                break
-        return said
+    def _read(self, seconds: float) -> bool:
+        """Take what comes within so long; tells whether anything came."""
+        if not select.select([self._fd], [], [], seconds)[0]:
+            return False
+        with suppress(OSError):
+            self._said = self._said[-65536:] + os.read(self._fd, 1 << 16)
+        return True
 
-    def until(self, sign: bytes, limit: float = 600.0) -> float:
-        """Seconds until *sign* has come."""
+    def quiet(self, seconds: float = 0.3, limit: float = 30.0) -> None:
+        """Wait until nothing has come for so long."""
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline and self._read(seconds):
+            pass
+
+    def until(self, sign: str, limit: float = 600.0) -> float:
+        """Seconds until *sign* has come since the last :meth:`forget`."""
         started = time.perf_counter()
-        said = b""
-        while sign not in said:
+        while sign.encode() not in self._said:
             if time.perf_counter() - started > limit:
                 raise SystemExit(f"{sign!r} never came")
-            if select.select([self._fd], [], [], 0.1)[0]:
-                said = said[-4096:] + os.read(self._fd, 1 << 16)
+            self._read(0.1)
         return time.perf_counter() - started
+
+    def forget(self) -> None:
+        """What came so far counts no more."""
+        self._said = b""
 
     def send(self, keys: bytes) -> None:
         os.write(self._fd, keys)
@@ -103,10 +111,10 @@ class Terminal:
         return (time.perf_counter() - started) * 1000
 
     def drain(self, seconds: float) -> None:
+        """Take what comes for so long."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if select.select([self._fd], [], [], left)[0]:
-                os.read(self._fd, 1 << 16)
+            self._read(left)
 
     def memory(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
@@ -117,11 +125,7 @@ class Terminal:
         """Seconds until the program has ended."""
         started = time.perf_counter()
         while True:
-            if select.select([self._fd], [], [], 0.001)[0]:
-                try:
-                    os.read(self._fd, 1 << 16)
-                except OSError:
-                    pass
+            self._read(0.001)
             if os.waitpid(self.pid, os.WNOHANG)[0]:
                 os.close(self._fd)
                 return time.perf_counter() - started
@@ -158,10 +162,10 @@ def measure_ours(upper: Path, lower: Path, rows: int) -> dict[str, str]:
     command = [sys.executable, "-m", "whiteout_tui", str(upper), "--lower", str(lower)]
     figures: dict[str, str] = {}
     terminal = Terminal([*command, "--userxattr"])
-    figures["first rows, s"] = f"{terminal.until(b'd0003'):.2f}"
+    figures["first rows, s"] = f"{terminal.until('d0003'):.2f}"
     figures["down while reading, ms"] = told(keys(terminal, DOWN, 60))
     started = time.perf_counter()
-    terminal.until("✓".encode())
+    terminal.until("✓")
     figures["read to the end, s (rest)"] = f"{time.perf_counter() - started:.1f}"
     terminal.quiet()
     before = terminal.memory()
@@ -174,33 +178,35 @@ def measure_ours(upper: Path, lower: Path, rows: int) -> dict[str, str]:
     terminal.quiet()
     figures["open / close 1,000 rows, ms"] = told(keys(terminal, SPACE, 20, 0.2))
     terminal.quiet()
-    figures["search, s"] = _typed(terminal, b"/f777", b" of 1", rows)
+    figures["search, s"] = _typed(terminal, b"/f777", f" of {rows // PER_DIRECTORY:,}")
     terminal.send(b"\x1b")
     terminal.quiet(0.5)
-    figures["filter, s"] = _typed(terminal, b"fname:*77", b" rows", rows)
+    figures["filter, s"] = _typed(terminal, b"fname:*77", f" {10 * rows // PER_DIRECTORY:,} rows")
     terminal.send(b"\x1b")
     terminal.quiet(1)
     found = []
     for columns in (100, 120, 90, 120):
         terminal.quiet()
+        terminal.forget()
         started = time.perf_counter()
         terminal.resize(columns, 36)
-        terminal.until(b"d0001")
+        terminal.until("d0001")
         found.append((time.perf_counter() - started) * 1000)
     figures["resize, ms"] = told(found)
     terminal.send(b"q")
     figures["quit, s"] = f"{terminal.ended():.2f}"
     terminal = Terminal([*command, "--userxattr"])
-    terminal.until(b"d0003")
+    terminal.until("d0003")
     terminal.drain(0.5)
     terminal.send(b"q")
     figures["quit while reading, s"] = f"{terminal.ended():.2f}"
     return figures
 
 
-def _typed(terminal: Terminal, typed: bytes, sign: bytes, rows: int) -> str:
+def _typed(terminal: Terminal, typed: bytes, sign: str) -> str:
     terminal.send(typed[:-1])
-    terminal.quiet(1)
+    terminal.quiet(1.5)
+    terminal.forget()
     terminal.send(typed[-1:])
     return f"{terminal.until(sign, 60):.2f}"
 
@@ -218,7 +224,7 @@ def _bytes_a_row(rows: int) -> float:
 
 def measure_peer(rows: int) -> dict[str, str]:
     terminal = Terminal([sys.executable, "-c", _PEER, str(rows)])
-    figures = {"first rows, s": f"{terminal.until(b'd0003'):.2f}"}
+    figures = {"first rows, s": f"{terminal.until('d0003'):.2f}"}
     terminal.quiet(2)
     figures["resident memory, MiB"] = f"{terminal.memory() / 2**20:.0f}"
     terminal.send(b"\x1b[24~")  # open every directory
@@ -234,7 +240,7 @@ def measure_peer(rows: int) -> dict[str, str]:
         terminal.quiet(1)
         found.append(_settled(terminal, lambda: terminal.send(SPACE)))
     figures["open / close 1,000 rows, ms"] = told(found)
-    found = [_settled(terminal, lambda: terminal.resize(100 + n % 2, 36)) for n in range(4)]
+    found = [_settled(terminal, partial(terminal.resize, columns, 36)) for columns in (100, 120)]
     figures["resize, ms"] = told(found)
     terminal.send(b"q")
     figures["quit, s"] = f"{terminal.ended():.2f}"
