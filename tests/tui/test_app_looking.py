@@ -24,7 +24,7 @@ from app_harness import (
     settle,
     until,
 )
-from hypothesis import given
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
@@ -482,3 +482,78 @@ def check(text: str) -> None:
     for character in text:
         category = unicodedata.category(character)
         assert character == "\n" or category not in ("Cc", "Cf", "Cs", "Zl", "Zp"), repr(character)
+
+
+NAMES = st.binary(min_size=1, max_size=60).filter(
+    lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..")
+)
+BYTES = st.binary(min_size=1, max_size=200).filter(lambda text: b"\0" not in text)
+
+
+@example(
+    name=b"[@click=app.quit]\x1b[2J\n",
+    content=b"\x1b]52;c;aGk=\x07\r\n\xff",
+    old=b"[red]\x9b2J\n",
+    target=b"\x1b[2J\xff\n",
+    value=b"\x07\xff\n",
+)
+@example(
+    name="\u0300\u200b\u202egnp.exe".encode(),
+    content="a\u0301\u2028\u200d\U0001f468\u0085\u202e".encode(),
+    old="\u0300".encode() * 60,
+    target="\u0300\u2066".encode() * 30,
+    value="\U000e0001".encode(),
+)
+@settings(max_examples=1, phases=[Phase.explicit, Phase.generate])
+@given(name=NAMES, content=BYTES, old=BYTES, target=BYTES, value=BYTES)
+def test_no_bytes_harm_any_tab_or_dialog(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: bytes,
+    content: bytes,
+    old: bytes,
+    target: bytes,
+    value: bytes,
+) -> None:
+    top = os.fsencode(tmp_path_factory.mktemp("hostile"))
+    upper, lower = top + b"/upper", top + b"/lower"
+    for side, text in ((upper, content), (lower, old)):
+        os.makedirs(side + b"/d")
+        with open(side + b"/d/" + name, "wb") as file:
+            file.write(text)
+        with contextlib.suppress(OSError):  # not every filesystem has user attributes
+            os.setxattr(side + b"/d/" + name, b"user." + name, value + side[-5:])
+        os.symlink(target[:100] + side[-1:], side + b"/link")
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        for path in (b"/d/" + name, b"/link"):
+            for number in range(len(TABS)):
+                browse(pilot).detail.choose(number)
+                await look_at(pilot, path)
+                check(detail_text(pilot))
+                check(shown(pilot))
+        await press(pilot, "down", "l", "down")
+        assert browse(pilot).entries.cursor_path == b"/d/" + name
+        for key, leave in (("x", "escape"), ("Y", "enter")):
+            await pilot.press(key)
+            await until(pilot, lambda: not isinstance(pilot.app.screen, BrowseScreen))
+            await pilot.pause()
+            check(shown(pilot))
+            await press(pilot, leave)
+            check(shown(pilot))
+        check(pilot.app.clipboard)
+
+    run(open_pair(upper, [lower], userxattr=True), drive)
+
+
+def test_a_changed_line_without_an_end_is_compared(tmp_path: Path) -> None:
+    snapshot = small(tmp_path, b"new")
+    (tmp_path / "lower" / "file").write_bytes(b"older")
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await pilot.press("4")
+        await look_at(pilot, b"/file")
+        assert "-older\n\\No newline at end of file\n+new" in detail_text(pilot)
+
+    run(snapshot, drive)

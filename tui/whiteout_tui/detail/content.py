@@ -25,7 +25,10 @@ HEX_LIMIT = 1 << 11
 _MOST_LINES = 600
 _LONGEST_LINE = 1000
 
-_DIFF_STYLES = {"+": "$text-success", "-": "$text-error", "@": "$text-accent", " ": ""}
+#: The last is the remark that a side has no newline at its end.
+_DIFF_STYLES = {
+    "+": "$text-success", "-": "$text-error", "@": "$text-accent", " ": "", "\\": MUTED
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
