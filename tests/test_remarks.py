@@ -239,9 +239,10 @@ def test_the_commands(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes])
     lines = [json.loads(line) for line in told.stdout.splitlines()]
     assert {"whiteout-of-nothing", "copied-up-unchanged"} <= {line["finding"] for line in lines}
     told = whiteout(capfdbinary, "totals", "--mounts", demo.mounts_file, "--largest", "1")
-    assert b"296,250  /big-added-file.txt" in told.stdout
+    assert b"296,250  A /big-added-file.txt" in told.stdout
     assert b"largest directories\n" in told.stdout
     told = whiteout(capfdbinary, "totals", "--json", "--mounts", demo.mounts_file)
-    assert json.loads(told.stdout)["files"][0] == {"path": "/big-added-file.txt", "bytes": 296250}
+    largest = {"path": "/big-added-file.txt", "bytes": 296250, "kind": "A"}
+    assert json.loads(told.stdout)["files"][0] == largest
     told = whiteout(capfdbinary, "totals", "--mounts", demo.mounts_file, "--largest", "-1")
     assert told.status == 2

@@ -15,10 +15,14 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from whiteout.display import display_path
 from whiteout.errors import RefusedError, UsageError, WhiteoutError, reason_of
 from whiteout.mounts import Mount, MountPair, mounts_to_json
+
+if TYPE_CHECKING:
+    from whiteout.snapshot import Snapshot
 
 MOUNTS_FILE = b"mounts.json"
 _LAYERS = (b"lower-1", b"lower-2", b"upper")
@@ -521,6 +525,16 @@ def remove_demo(directory: bytes | str) -> None:
         raise WhiteoutError(
             f"the demo in {display_path(root)} cannot be removed: {reason_of(error)}"
         ) from None
+
+
+def is_demo(snapshot: Snapshot) -> bool:
+    """Whether *snapshot* is of a demo, so that its paths are those of :data:`LESSONS`."""
+    upper = snapshot.upperdir
+    return (
+        upper is not None
+        and os.path.basename(upper) == b"upper"
+        and _is_demo(os.path.dirname(upper))
+    )
 
 
 def _failure(root: bytes, error: OSError) -> WhiteoutError:

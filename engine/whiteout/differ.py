@@ -524,7 +524,9 @@ def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
                 below = step_into(standing, finding)
             except ReadError as error:
                 yield Finding(_unlistable(verdict.path, error), None, None)
-            if isinstance(below, BaseStanding):  # the snapshot has nothing of its own there
+            if is_directory and isinstance(
+                below, BaseStanding
+            ):  # the snapshot has nothing of its own there
                 below = None
 
 

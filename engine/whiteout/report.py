@@ -157,7 +157,14 @@ def totals_object(totals: Totals) -> dict[str, object]:
             {"path": text(item.path), "bytes": item.size, "bytesRemoved": item.removed}
             for item in totals.directories
         ],
-        "files": [{"path": text(item.path), "bytes": item.size} for item in totals.files],
+        "files": [
+            {
+                "path": text(item.path),
+                "bytes": item.size,
+                "kind": item.kind.value if item.kind is not None else None,
+            }
+            for item in totals.files
+        ],
     }
 
 

@@ -180,7 +180,8 @@ def totals_lines(totals: Totals, largest: int) -> Iterator[str]:
 
 def _sized_line(item: Sized) -> str:
     removed = f"  ({item.removed:,} removed)" if item.removed else ""
-    return f"{item.size:>17,}  {display_path(item.path)}{removed}"
+    kind = f"{item.kind.value} " if item.kind is not None else ""
+    return f"{item.size:>17,}  {kind}{display_path(item.path)}{removed}"
 
 
 def _sums(totals: Totals) -> Iterator[str]:

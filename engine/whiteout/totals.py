@@ -34,8 +34,8 @@ class Amount:
 class Sized:
     """A file or a directory with the bytes that the layer records of it or below it.
 
-    ``removed`` are the bytes of the base that are gone below a directory. ``complete`` is false
-    while a directory is still being read.
+    ``removed`` are the bytes of the base that are gone below a directory, ``kind`` is that of a
+    file. ``complete`` is false while a directory is still being read.
     """
 
     path: bytes
@@ -43,6 +43,7 @@ class Sized:
     removed: int = 0
     entries: int = 0
     complete: bool = True
+    kind: ChangeKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,7 @@ class Tally:
         if size and upper is not None and self._upper_links.is_first_name(upper.stat):
             self._size[kind] += size
             holder.size += size
-            self._files.offer(Sized(verdict.path, size))
+            self._files.offer(Sized(verdict.path, size, kind=kind))
 
     def _remove(self, base: Entry | None, holder: _Open) -> None:
         if base is None:

@@ -8,6 +8,7 @@ import os
 import stat
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from textual.screen import Screen
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.demo import build_demo
+from whiteout.differ import Finding
 from whiteout.display import display_path
 from whiteout.entries import Entry
 from whiteout.errors import ReadError
+from whiteout.layers import Layer
 from whiteout.metadata import Inspection, Metadata
 from whiteout.opening import open_pair
 from whiteout.snapshot import Snapshot
@@ -149,6 +152,10 @@ class Fake:
     doubts: tuple[str, ...] = ()
     differ: str = "overlay"
     fallback: str | None = None
+    base: tuple[Layer, ...] = ()
+    merged: tuple[Layer, ...] = ()
+    data_layers: tuple[Layer, ...] = ()
+    upperdir: bytes | None = None
     link_target: bytes | None = None
     xattrs: tuple[Xattr, ...] = ()
     listed: list[bytes] = field(default_factory=list)
@@ -189,6 +196,13 @@ class Fake:
             for verdict in listing:
                 cancel.check()
                 yield verdict
+
+    @contextmanager
+    def findings(
+        self, cancel: CancelToken = NEVER, *, removed: bool = False
+    ) -> Iterator[Iterator[Finding]]:
+        verdicts = self.changes(skipped=True, cancel=cancel)
+        yield (Finding(verdict, None, None) for verdict in verdicts)
 
     def explain(self, path: bytes, *, cancel: CancelToken = NEVER) -> Verdict:
         if path == b"/":

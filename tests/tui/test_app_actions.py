@@ -27,14 +27,17 @@ from whiteout_tui.detail import DetailPane
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.footer import ActionFooter, Offer, laid_out
+from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.help_screen import HelpScreen, help_content
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.legend import FLAGS, KINDS, NUMBERS
+from whiteout_tui.linelist import LineList
 from whiteout_tui.palette import ActionProvider, title
 from whiteout_tui.picker_screen import PickerScreen
 from whiteout_tui.prompt import PromptInput
 from whiteout_tui.row_list import RowList
 from whiteout_tui.scrolling import ScrollingText
+from whiteout_tui.survey_screen import SurveyScreen
 from whiteout_tui.tree import SnapshotTree
 
 CARRIERS = {
@@ -51,6 +54,9 @@ CARRIERS = {
     Scope.COPY: CopyScreen,
     Scope.HELP: HelpScreen,
     Scope.PROMPT: PromptInput,
+    Scope.LINES: LineList,
+    Scope.SURVEY: SurveyScreen,
+    Scope.VIEW: GlossaryScreen,
 }
 
 

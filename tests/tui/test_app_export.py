@@ -204,7 +204,6 @@ def test_a_doubtful_snapshot_is_not_exported(tmp_path: Path) -> None:
         assert isinstance(screen, ExportScreen)
         assert screen.step == "form"
 
-    fake.merged = fake.base = ()  # type: ignore[attr-defined]
     run(fake, drive, store=tmp_path / "store")
 
 

@@ -24,6 +24,9 @@ class Scope(Enum):
     EXTRACT = "extract"
     COPY = "copy"
     HELP = "help"
+    LINES = "totals, findings, terms, exports"
+    VIEW = "totals, findings, glossary"
+    SURVEY = "totals, findings"
 
 
 class Group(Enum):
@@ -236,6 +239,30 @@ ACTIONS: tuple[Action, ...] = (
         "Export",
         "write the layer to a content store, and show its digests",
         Group.EXPORT,
+    ),
+    Action(
+        "totals",
+        Scope.BROWSE,
+        ("t",),
+        "Totals",
+        "how much was added, modified and removed, and the largest of it",
+        Group.VIEW,
+    ),
+    Action(
+        "findings",
+        Scope.BROWSE,
+        ("F",),
+        "Findings",
+        "what deserves attention, each with its meaning and a jump to its row",
+        Group.VIEW,
+    ),
+    Action(
+        "glossary",
+        Scope.BROWSE,
+        ("i",),
+        "Glossary",
+        "the words of overlayfs and of images, explained",
+        Group.APP,
     ),
     Action(
         "toggle_skipped",
@@ -676,6 +703,90 @@ ACTIONS: tuple[Action, ...] = (
         "Close",
         "close the help",
         Group.APP,
+        palette=False,
+    ),
+    Action("line_up", Scope.LINES, ("up", "k"), "Up", "one line up", Group.MOVE, hint="move"),
+    Action(
+        "line_down", Scope.LINES, ("down", "j"), "Down", "one line down", Group.MOVE, hint="move"
+    ),
+    Action(
+        "lines_up",
+        Scope.LINES,
+        ("pageup", "ctrl+u"),
+        "Page up",
+        "one page of lines up",
+        Group.MOVE,
+        hint="move",
+    ),
+    Action(
+        "lines_down",
+        Scope.LINES,
+        ("pagedown", "ctrl+d"),
+        "Page down",
+        "one page of lines down",
+        Group.MOVE,
+        hint="move",
+    ),
+    Action(
+        "first_line",
+        Scope.LINES,
+        ("g", "home"),
+        "Top",
+        "to the first line",
+        Group.MOVE,
+        hint="move",
+    ),
+    Action(
+        "last_line",
+        Scope.LINES,
+        ("G", "end"),
+        "Bottom",
+        "to the last line",
+        Group.MOVE,
+        hint="move",
+    ),
+    Action(
+        "choose",
+        Scope.LINES,
+        ("enter",),
+        "Go there",
+        "to the row of the tree that the line is about; of an export to its result",
+        Group.MOVE,
+    ),
+    Action(
+        "next_section",
+        Scope.SURVEY,
+        ("tab",),
+        "Next part",
+        "to the next part of the list, such as the largest files",
+        Group.MOVE,
+        hint="part",
+    ),
+    Action(
+        "previous_section",
+        Scope.SURVEY,
+        ("shift+tab",),
+        "Part before",
+        "to the part of the list before",
+        Group.MOVE,
+        hint="part",
+    ),
+    Action(
+        "toggle_walk",
+        Scope.SURVEY,
+        ("c",),
+        "Cancel, count",
+        "cancel the count in the background, or count again",
+        Group.VIEW,
+        hint="cancel",
+    ),
+    Action(
+        "close_view",
+        Scope.VIEW,
+        ("escape",),
+        "Back",
+        "back to the tree",
+        Group.VIEW,
         palette=False,
     ),
     Action("help", Scope.APP, ("question_mark", "f1"), "Help", "this help", Group.APP),

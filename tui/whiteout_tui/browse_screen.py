@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.message import Message
@@ -9,6 +11,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from whiteout.cancel import CancelToken
+from whiteout.demo import is_demo
 from whiteout.display import display_path
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
@@ -16,7 +19,9 @@ from whiteout_tui.counting import Counts
 from whiteout_tui.detail import DetailPane, deeds
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.finder import Finder
+from whiteout_tui.findings_screen import FindingsScreen
 from whiteout_tui.footer import ActionFooter
+from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.heading import Heading
 from whiteout_tui.jobs import Jobs, Window, send
 from whiteout_tui.loading import Listing, read_below, read_directory
@@ -26,6 +31,9 @@ from whiteout_tui.reading import Reading
 from whiteout_tui.rows import ROOT
 from whiteout_tui.shell import shell_word
 from whiteout_tui.status import StatusLine, TitleLine, WarningBar
+from whiteout_tui.survey_screen import SurveyScreen
+from whiteout_tui.surveying import Surveyor
+from whiteout_tui.totals_screen import TotalsScreen
 from whiteout_tui.tree import SnapshotTree
 from whiteout_tui.words import words_of
 
@@ -74,6 +82,7 @@ class BrowseScreen(Screen[None]):
         self._stating: Timer | None = None
         self._hiding = False
         self._has_found = False
+        self._surveyor = Surveyor(self, snapshot)
 
     def compose(self) -> ComposeResult:
         """Title, warning, panes, status, footer."""
@@ -122,6 +131,7 @@ class BrowseScreen(Screen[None]):
     def stop(self) -> None:
         """Stop everything that still runs, without waiting for it."""
         self._jobs.cancel_all()
+        self._surveyor.stop()
         for detail in self.query(DetailPane):
             detail.stop()
 
@@ -237,6 +247,42 @@ class BrowseScreen(Screen[None]):
         """Open the export dialog."""
         expected = self.counts.recorded if self.counts.complete else None
         self.app.push_screen(ExportScreen(self.snapshot, self._store_path, expected))
+
+    def action_totals(self) -> None:
+        """Show the totals of the whole snapshot."""
+        self._show_survey(TotalsScreen(self._surveyor, self.snapshot.label))
+
+    def action_findings(self) -> None:
+        """Show what deserves attention."""
+        self._show_survey(FindingsScreen(self._surveyor, self.snapshot.label))
+
+    def _show_survey(self, screen: SurveyScreen) -> None:
+        self._surveyor.begin()
+        self.app.push_screen(screen, self.reveal)
+
+    def on_surveyor_told(self, told: Surveyor.Told) -> None:
+        """More is known of the whole snapshot."""
+        if self._surveyor.take(told) is not None:
+            for screen in self.app.screen_stack:
+                if isinstance(screen, SurveyScreen):
+                    screen.show()
+
+    def action_glossary(self) -> None:
+        """Explain the words."""
+        self.app.push_screen(GlossaryScreen(examples=is_demo(self.snapshot)), self.reveal)
+
+    def reveal(self, path: bytes | None) -> None:
+        """Bring the row of *path* under the cursor, opening the directories on its way."""
+        if path is None:
+            return
+        if self._hiding:
+            self.action_toggle_skipped()
+        self.entries.go_to(os.fsdecode(path), self._tell_lost)
+        self.set_focus(self.entries)
+
+    def _tell_lost(self, failure: str | None) -> None:
+        if failure is not None:
+            self.notify(failure, severity="warning", markup=False)
 
     def action_toggle_skipped(self) -> None:
         """Hide the skipped entries, or show them again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from whiteout.surveywords import TOTALS_RULES
 from whiteout_tui.rowdata import RowFlag, RowKind, RowType
 
 
@@ -73,6 +74,7 @@ NUMBERS: tuple[tuple[str, str], ...] = (
         "bytes of content of a regular file, of a removed one those of the base; "
         "K, M, G, T are powers of 1024. A hard-linked file shows its size under each name",
     ),
+    *TOTALS_RULES,
     ("hidden", "skipped entries in the directories read so far that u has hidden"),
     ("entries", "headers written to the layer's tar, parent directories included"),
     ("bytes, rate", "bytes of uncompressed tar made so far, and per second since the start"),

@@ -13,8 +13,10 @@ from whiteout_tui.actions import ACTIONS, Action, Scope, key_name
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail import DetailPane
 from whiteout_tui.layers_screen import LayersScreen
+from whiteout_tui.linelist import LineList
 from whiteout_tui.picker_screen import PickerScreen
 from whiteout_tui.row_list import RowList
+from whiteout_tui.survey_screen import SurveyScreen
 from whiteout_tui.tree import SnapshotTree
 
 
@@ -29,6 +31,10 @@ class ActionProvider(Provider):
             carriers[Scope.TREE] = screen.query_one(SnapshotTree)
             carriers[Scope.DETAIL] = screen.query_one(DetailPane)
             carriers[Scope.TEXT] = screen.query_one(DetailPane).text
+        for lists in screen.query(LineList):
+            carriers[Scope.LINES] = lists
+        if isinstance(screen, SurveyScreen):
+            carriers[Scope.SURVEY] = screen
         if isinstance(screen, PickerScreen):
             carriers[Scope.PICKER] = screen
             carriers[Scope.LIST] = screen.query_one(RowList)
