@@ -59,6 +59,11 @@ class Snapshot:
     """Whether directories that both stacks have from the same layers go without a comparison."""
 
     @property
+    def in_archive(self) -> bool:
+        """Whether a layer lies in an archive, so that its paths lead nowhere on this host."""
+        return any(layer.archive is not None for layer in self.merged)
+
+    @property
     def differ(self) -> str:
         """Which differ answers: ``overlay`` or ``walking``."""
         return self.method.value

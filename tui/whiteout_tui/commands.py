@@ -30,8 +30,11 @@ class Command:
 
 
 def commands_for(snapshot: Snapshot, inspection: Inspection) -> tuple[Command, ...]:
-    """What does the same in a shell for a snapshot, and for one entry of it."""
-    return tuple(_commands(snapshot, inspection))
+    """What does the same in a shell for a snapshot, and for one entry of it.
+
+    There is nothing for layers in an archive, whose paths lead nowhere.
+    """
+    return () if snapshot.in_archive else tuple(_commands(snapshot, inspection))
 
 
 def _commands(snapshot: Snapshot, inspection: Inspection) -> Iterator[Command]:

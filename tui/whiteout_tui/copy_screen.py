@@ -66,10 +66,11 @@ def copy_values(
     entry = effect_of(verdict).entry
     if entry is not None:
         values.append(_path("path in the layer", entry))
-    if verdict.reason is Reason.ROOT and snapshot.upperdir is not None:
+    on_host = not snapshot.in_archive
+    if on_host and verdict.reason is Reason.ROOT and snapshot.upperdir is not None:
         values.append(_path("path on this host", snapshot.upperdir))
     for label, side in (("path on this host", inspection.upper), ("base's path", inspection.base)):
-        if side is not None:
+        if on_host and side is not None:
             values.append(_path(label, side.host_path))
     values.extend(Value(label, digest, digest) for label, digest in digests)
     values.extend(
