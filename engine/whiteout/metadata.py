@@ -13,8 +13,8 @@ from whiteout.xattrs import Xattr
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """One side of an entry. ``host_path`` is where it is on the host, or how messages call what lies
-    in an archive.
+    """One side of an entry. ``host_path`` is where it is on the host, or what messages call it when
+    it lies in an archive.
 
     ``host_owner`` are the user and group id there where the container sees other ones.
 
