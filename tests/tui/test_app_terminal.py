@@ -61,9 +61,9 @@ def test_the_wide_screen_has_the_panes_side_by_side(terminal: Start) -> None:
 
 
 @pytest.mark.peer("tmux")
-def test_the_program_without_arguments_lists_mounts(terminal: Start) -> None:
+def test_the_program_without_arguments_lists_what_is_here(terminal: Start) -> None:
     shown = terminal()
-    shown.wait(lambda text: re.search(r"\d+ mounts?\b", text))
+    shown.wait(lambda text: re.search(r"\d+ snapshots?\b", text))
     shown.press("q")
     shown.wait("ended with 0")
 
