@@ -8,8 +8,10 @@ that whoever wrote the layer may not have been allowed to read.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from whiteout.mountoptions import OverlayOptions
+if TYPE_CHECKING:
+    from whiteout.mountoptions import OverlayOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ import os
 import struct
 from collections.abc import Sequence
 
-from whiteout.mountoptions import decode_octal
+from whiteout.octal import decode_octal
 
 _MOUNTINFO = "/proc/self/mountinfo"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

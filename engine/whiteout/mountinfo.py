@@ -23,7 +23,8 @@ from whiteout.display import display_path
 from whiteout.errors import MountError, ReadError, SnapshotChanged, read_error, reason_of
 from whiteout.fusemounts import fuse_layers
 from whiteout.mountnamespaces import MountNamespace, other_namespaces, other_roots
-from whiteout.mountoptions import OverlayOptions, decode_octal, options_of_mountinfo
+from whiteout.mountoptions import OverlayOptions, options_of_mountinfo
+from whiteout.octal import decode_octal
 
 MOUNTINFO = "/proc/self/mountinfo"
 _DEVICE = re.compile(rb"([0-9]{1,4}):([0-9]{1,7})")

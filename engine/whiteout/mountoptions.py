@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from whiteout.display import display_text
 from whiteout.errors import MountError
 from whiteout.mounts import Mount
+from whiteout.octal import decode_octal
 
 _QUOTED = re.compile(rb"\\(.?)", re.DOTALL)
-_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 _SPECIAL = re.compile(rb"[\\:,]")
 _OPTION = re.compile(rb"(?:[^\\,]|\\.?)+", re.DOTALL)
 _LAYER_OR_COLONS = re.compile(rb"(?:[^\\:]|\\.?)+|:+", re.DOTALL)
@@ -52,11 +52,6 @@ def escape_path(path: bytes) -> bytes:
 def unescape_path(path: bytes) -> bytes:
     r"""The path that the kernel understands: each backslash quotes the byte after it."""
     return _QUOTED.sub(rb"\1", path)
-
-
-def decode_octal(field: bytes) -> bytes:
-    r"""A field of mountinfo as bytes: ``\040`` is a space."""
-    return _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), field)
 
 
 def options_of_string(options: bytes) -> OverlayOptions:

@@ -11,8 +11,8 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from whiteout import mountinfo
 from whiteout.differ import Rules
 from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, NotOverlay, ReadError, UsageError, read_error
@@ -21,16 +21,15 @@ from whiteout.fusemarks import has_override
 from whiteout.idmap import IdMap
 from whiteout.layerroots import hidden_by_mount, mount_points
 from whiteout.layers import Layer, Marks
-from whiteout.mountinfo import OverlayMount
-from whiteout.mountoptions import options_of_mount
-from whiteout.mounts import Mount, MountPair, find_upperdir, mounts_from_json
 from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
 from whiteout.snapshot import Snapshot
-from whiteout.sources import registry
 from whiteout.sources.model import LayerStack, StackLayer
-from whiteout.sources.mounts import record_of_mount
 from whiteout.sources.root import HOST, Root
 from whiteout.verdicts import Method
+
+if TYPE_CHECKING:
+    from whiteout.mountinfo import OverlayMount
+    from whiteout.mounts import Mount, MountPair
 
 
 class DifferChoice(Enum):
@@ -55,6 +54,8 @@ def open_mounts(
         NotOverlay: the overlay differ was asked for and does not understand the pair.
         MountError: the walking differ cannot read a mount without mounting it.
     """
+    from whiteout.mounts import MountPair, find_upperdir, mounts_from_json
+
     pair = document if isinstance(document, MountPair) else mounts_from_json(document)
     differ, rules = DifferChoice(differ), Rules(rules)
     fallback: str | None = None
@@ -101,6 +102,8 @@ def _overlay_of_mounts(pair: MountPair, upperdir: bytes, rules: Rules) -> Snapsh
 
 def _layers_of(mounts: tuple[Mount, ...]) -> tuple[Layer, ...]:
     """What a list of mounts shows, topmost layer first."""
+    from whiteout.mountoptions import options_of_mount
+
     if not mounts:
         return ()
     if len(mounts) > 1:
@@ -118,6 +121,8 @@ def _layers_of(mounts: tuple[Mount, ...]) -> tuple[Layer, ...]:
 
 
 def _data_layers_of(mounts: tuple[Mount, ...]) -> tuple[Layer, ...]:
+    from whiteout.mountoptions import options_of_mount
+
     found: dict[bytes, Layer] = {}
     for mount in mounts:
         if mount.type == "overlay":
@@ -179,6 +184,8 @@ def open_mount(
     Raises:
         MountError: the layers of the mount could not be found; the message is the problem.
     """
+    from whiteout.sources.mounts import record_of_mount
+
     return open_stack(record_of_mount(mount).stack(), differ=differ, rules=rules)
 
 
@@ -349,6 +356,10 @@ def stack_of_target(target: bytes, root: Root = HOST) -> LayerStack:
         MountError: the layers could not be found.
         ReadError: a directory or a store cannot be read.
     """
+    from whiteout.mountinfo import find_mount
+    from whiteout.sources import registry
+    from whiteout.sources.mounts import record_of_mount
+
     name = os.fsdecode(target)
     if registry.scheme_of(name) is not None:
         return registry.resolve(name, root).stack()
@@ -360,7 +371,7 @@ def stack_of_target(target: bytes, root: Root = HOST) -> LayerStack:
     if not os.path.isdir(target) and (image := registry.resolve_path(target, root)) is not None:
         return image.stack()
     _check_directory(target)
-    mount = mountinfo.find_mount(target)
+    mount = find_mount(target)
     if mount is None:
         if (image := registry.resolve_path(target, root)) is not None:
             return image.stack()

@@ -7,7 +7,7 @@ looks like a merged one and deleted files seem to be there.
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 _CAP_SYS_ADMIN = 21
 #: ``PROC_USER_INIT_INO`` of the kernel's ``include/linux/proc_ns.h``.
@@ -25,10 +25,10 @@ def can_read_trusted(process: str = "/proc/self") -> bool:
 
     False when it cannot be found out.
     """
-    directory = Path(process)
     try:
-        status = (directory / "status").read_text("utf-8", "surrogateescape")
-        return _has_capability(status) and _in_initial_user_namespace(directory)
+        with open(f"{process}/status", "rb") as file:
+            status = file.read()
+        return _has_capability(status) and _in_initial_user_namespace(process)
     except (OSError, ValueError):
         return False
 
@@ -39,21 +39,22 @@ def in_initial_user_namespace(process: str = "/proc/self") -> bool:
     False when it cannot be found out.
     """
     try:
-        return _in_initial_user_namespace(Path(process))
+        return _in_initial_user_namespace(process)
     except (OSError, ValueError):
         return False
 
 
-def _has_capability(status: str) -> bool:
+def _has_capability(status: bytes) -> bool:
     for line in status.splitlines():
-        if line.startswith("CapEff:"):
+        if line.startswith(b"CapEff:"):
             return bool(int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1)
     return False
 
 
-def _in_initial_user_namespace(directory: Path) -> bool:
-    identity = (directory / "uid_map").read_text("ascii").split() == ["0", "0", str(2**32 - 1)]
+def _in_initial_user_namespace(process: str) -> bool:
+    with open(f"{process}/uid_map", "rb") as file:
+        identity = file.read().split() == [b"0", b"0", b"%d" % (2**32 - 1)]
     try:
-        return identity and (directory / "ns/user").stat().st_ino == _INITIAL_USER_NAMESPACE
+        return identity and os.stat(f"{process}/ns/user").st_ino == _INITIAL_USER_NAMESPACE
     except FileNotFoundError:  # a kernel without user namespaces has one only
         return identity

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
-
-from whiteout.steps import effect_of, steps_of
 
 if TYPE_CHECKING:
     from whiteout.comparison import Fact
@@ -29,11 +26,15 @@ def text(data: bytes) -> str:
 
 def json_line(value: object) -> str:
     """*value* as one line of ASCII JSON without any control character."""
+    import json
+
     return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def verdict_object(verdict: Verdict) -> dict[str, object]:
     """A verdict with its whole reason."""
+    from whiteout.steps import effect_of, steps_of
+
     effect = effect_of(verdict)
     entry = verdict.entry
     result: dict[str, object] = {

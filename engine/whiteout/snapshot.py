@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.differ import (
@@ -28,8 +29,10 @@ from whiteout.errors import NotFound, ReadError
 from whiteout.following import FOLLOW_ALL, Following
 from whiteout.layers import Directories, Layer
 from whiteout.merged import MergedView
-from whiteout.metadata import Inspection, metadata_of
 from whiteout.verdicts import Method, Reason, Verdict
+
+if TYPE_CHECKING:
+    from whiteout.metadata import Inspection
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,8 @@ class Snapshot:
             NotFound: neither the snapshot nor its base has it.
             ReadError: it cannot be read.
         """
+        from whiteout.metadata import Inspection, metadata_of
+
         if not path.strip(b"/"):
             return Inspection(self.explain(path), None, None)
         with self.reading(cancel) as root:
