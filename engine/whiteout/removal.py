@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.differ import Finding, Standing, find, step_into, walk
@@ -28,7 +28,7 @@ class Removal:
     one of them ``gone`` is only a lower bound. ``complete`` is false while they are being counted.
     """
 
-    gone: Amount = Amount()
+    gone: Amount = field(default_factory=Amount)
     unreadable: int = 0
     complete: bool = False
 

@@ -408,6 +408,34 @@ def test_the_copy_menu_copies_what_is_marked(tmp_path: Path) -> None:
     run(small(tmp_path, b"x"), drive, size=(120, 36))
 
 
+def test_the_copy_menu_has_the_digests_of_the_exports(tmp_path: Path) -> None:
+    async def menu(pilot: Pilot[None]) -> dict[str, str]:
+        await pilot.press("Y")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CopyScreen))
+        await pilot.pause()
+        values = pilot.app.screen.query_one(ResultTable).values
+        await press(pilot, "escape")
+        return {value.copied: value.label for value in values}
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        told = []
+        for key in "ngg":
+            await press(pilot, "e", key, "enter")
+            values = pilot.app.screen.query_one(ResultTable).values
+            told.append({value.label: value.copied for value in values})
+            await press(pilot, "escape")
+        plain, zipped, again = told
+        assert zipped["digest"] == again["digest"] != plain["digest"] == plain["diffID"]
+        found = await menu(pilot)
+        digests = [text for text in found if text.startswith("sha256:")]
+        assert digests == [zipped["digest"], plain["digest"]]
+        assert found[zipped["digest"]] == "digest, gzip"
+        assert found[plain["digest"]] == "digest, none"
+
+    run(small(tmp_path, b"x"), drive, store=tmp_path / "store")
+
+
 HOSTILE = [
     "it's; touch injected",
     "-rf",

@@ -13,6 +13,7 @@ from textual.timer import Timer
 from whiteout.cancel import CancelToken
 from whiteout.demo import is_demo
 from whiteout.display import display_path
+from whiteout.export import ExportResult
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.counting import Counts
@@ -75,6 +76,7 @@ class BrowseScreen(Screen[None]):
         self.counts = Counts()
         self._store_path = store_path
         self._picked = picked
+        self._exports: list[ExportResult] = []
         self._jobs = Jobs(self)
         self._readings: dict[str, Reading] = {}
         self._problem: str | None = None
@@ -246,7 +248,9 @@ class BrowseScreen(Screen[None]):
     def action_export(self) -> None:
         """Open the export dialog."""
         expected = self.counts.recorded if self.counts.complete else None
-        self.app.push_screen(ExportScreen(self.snapshot, self._store_path, expected))
+        self.app.push_screen(
+            ExportScreen(self.snapshot, self._store_path, expected, self._exports.append)
+        )
 
     def action_totals(self) -> None:
         """Show the totals of the whole snapshot."""
@@ -386,7 +390,7 @@ class BrowseScreen(Screen[None]):
 
     def action_copy_menu(self) -> None:
         """Offer what can be copied."""
-        self.detail.do(deeds.copy_menu, self.entries.cursor_path)
+        self.detail.do(deeds.copy_menu(self._exports), self.entries.cursor_path)
 
     def _show_tab(self, number: int) -> None:
         self.remove_class("-folded")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -9,6 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from whiteout.display import display_path
+from whiteout.export import ExportResult
+from whiteout.mediatypes import COMPRESSIONS
 from whiteout.metadata import Inspection
 from whiteout.snapshot import Snapshot
 from whiteout.steps import effect_of
@@ -78,6 +82,18 @@ def copy_values(
         for command in commands_for(snapshot, inspection)
     )
     return tuple(values)
+
+
+def digests_of(exports: Sequence[ExportResult]) -> tuple[tuple[str, str], ...]:
+    """The digests and diffIDs of *exports* with labels, each once, those of the last one first."""
+    found: dict[str, str] = {}
+    for result in reversed(exports):
+        suffix = result.media_type.rpartition("+")[2]
+        compression = suffix if suffix in COMPRESSIONS else "none"
+        found.setdefault(result.digest, f"digest, {compression}")
+    for result in reversed(exports):
+        found.setdefault(result.diff_id, "diffID")
+    return tuple((label, digest) for digest, label in found.items())
 
 
 def _beginning(text: str) -> str:

@@ -84,9 +84,19 @@ class ExportScreen(ModalScreen[None]):
             super().__init__()
             self.sentence = sentence
 
-    def __init__(self, snapshot: Snapshot, store_path: str | None, expected: int | None) -> None:
-        """``expected`` is the number of changes that the layer records, when it is known."""
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        store_path: str | None,
+        expected: int | None,
+        exported: Callable[[ExportResult], None] = lambda result: None,
+    ) -> None:
+        """``expected`` is the number of changes that the layer records, when it is known.
+
+        *exported* is told of every layer that was written.
+        """
         super().__init__()
+        self._exported = exported
         self._snapshot = snapshot
         self._expected = expected or None
         self._store_path = store_path if store_path is not None else default_store_path()
@@ -270,6 +280,7 @@ class ExportScreen(ModalScreen[None]):
     def on_export_screen_exported(self, exported: Exported) -> None:
         """Show the result."""
         self._result = exported.result
+        self._exported(exported.result)
         self.query_one("#verification", Static).update("")
         self.query_one(ResultTable).show(result_values(exported.result), marked=1)
         self._go("result", "#values")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from textual.app import App
 
 from whiteout.content import Side
 from whiteout.display import display_path
 from whiteout.entries import EntryType
 from whiteout.errors import WhiteoutError
+from whiteout.export import ExportResult
 from whiteout.metadata import Inspection
 from whiteout.snapshot import Snapshot
-from whiteout_tui.copy_screen import CopyScreen, copy_values
+from whiteout_tui.copy_screen import CopyScreen, copy_values, digests_of
 from whiteout_tui.detail.content import side_of
 from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.pager import show_in_pager
@@ -39,9 +42,15 @@ def extract_file(app: App[object], snapshot: Snapshot, inspection: Inspection) -
     app.push_screen(ExtractScreen(snapshot, inspection.verdict.path, sides))
 
 
-def copy_menu(app: App[object], snapshot: Snapshot, inspection: Inspection) -> None:
-    """Offer what can be copied."""
-    app.push_screen(CopyScreen(copy_values(snapshot, inspection)))
+def copy_menu(
+    exports: Sequence[ExportResult],
+) -> Callable[[App[object], Snapshot, Inspection], None]:
+    """Offer what can be copied, the digests of *exports* too."""
+
+    def offer(app: App[object], snapshot: Snapshot, inspection: Inspection) -> None:
+        app.push_screen(CopyScreen(copy_values(snapshot, inspection, digests_of(exports))))
+
+    return offer
 
 
 def _sides_with(inspection: Inspection, *types: EntryType) -> tuple[Side, ...]:
