@@ -8,7 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from support.terminal import Start, terminals
 
 REQUIRE_ALL = "WHITEOUT_REQUIRE_ALL"
 EXAMPLES = "WHITEOUT_TEST_EXAMPLES"
+_TOLD = pytest.StashKey[list[str]]()
 
 _COMMON = settings(
     deadline=None,
@@ -58,6 +59,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get(REQUIRE_ALL) == "1":
         pytest.fail(f"{item.nodeid} {reason}, and {REQUIRE_ALL}=1 allows no skips", pytrace=False)
     pytest.skip(f"{item.name} {reason}")
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says a line in the summary of the run: how often something was tried."""
+    lines: list[str] = request.config.stash.setdefault(_TOLD, [])
+    return lines.append
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    lines = config.stash.get(_TOLD, [])
+    if lines:
+        terminalreporter.section("how often it was tried")
+        terminalreporter.write_line("\n".join(lines))
 
 
 def pytest_report_header() -> list[str]:

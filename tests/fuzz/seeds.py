@@ -38,6 +38,19 @@ def _tar() -> bytes:
     return out.getvalue().rstrip(b"\0").ljust(8192, b"\0")
 
 
+def _image() -> bytes:
+    """An archive as ``docker save`` writes it, of an image without layers."""
+    manifest = b'[{"Config":"config.json","RepoTags":["a:1"],"Layers":[]}]'
+    config = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in (("manifest.json", manifest), ("config.json", config)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
 def _database() -> bytes:
     """Two meta pages, a leaf as root with an inline bucket, a value, and a branch."""
     pages = bytearray(5 * 4096)
@@ -63,6 +76,12 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "mounts_json": (_PAIR,),
     "database": (_database(),),
     "tar": (_tar(),),
+    "layer_archive": (_tar(),),
+    "image_archive": (_image(),),
+    "documents": (
+        b'{"ID":"a","Name":"/web","State":{"Pid":7},"Repositories":{"a":{"a:1":"sha256:0"}}}',
+        b'[{"id":"a","names":["web"],"uidmap":[{"container_id":0,"host_id":1,"size":2}]}]',
+    ),
     "index_json": (_INDEX,),
     "attributes": (b"/a/b", b"0:100000:65536", struct.pack("<IIIIII", 0x03000001, 1, 2, 3, 4, 5)),
     "names": (b"a\x1b[31mb\n\xff\xe2\x80\xae", "é日本".encode()),

@@ -13,10 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from whiteout.attributes import attribute_text
 from whiteout.contentstore import ContentStore
 from whiteout.display import display_name, display_text
 from whiteout.errors import WhiteoutError
 from whiteout.idmap import IdMap
+from whiteout.imagearchives import ImageArchive
 from whiteout.layoutfiles import create_layout, read_index
 from whiteout.marks import redirected
 from whiteout.mountinfo import _lines
@@ -28,7 +30,19 @@ from whiteout.search import compile_filter, compile_query
 from whiteout.sources.bolt import Bucket, open_bolt
 from whiteout.sources.containerdmeta import namespaces
 from whiteout.sources.containerdtypes import timestamp, uvarint, varint
+from whiteout.sources.documents import (
+    members,
+    number,
+    objects,
+    read_object,
+    read_objects,
+    seconds,
+    text,
+    texts,
+)
 from whiteout.tarcheck import read_entries
+from whiteout.tarindex import Inode, Limits, index_tar
+from whiteout.tarindex import find as find_in_tree
 
 #: Bytes that no target may let through to a screen.
 _UNPRINTABLE = frozenset(map(chr, (*range(0x20), *range(0x7F, 0xA0), 0x202E, 0x2066, 0xFEFF)))
@@ -107,6 +121,47 @@ def tar(data: bytes) -> None:
             assert entry.size <= len(data)
 
 
+def layer_archive(data: bytes) -> None:
+    limits = Limits(size=1 << 20, entries=1000, memory=1 << 20)
+    for whiteouts in (False, True):
+        with suppress(WhiteoutError):
+            root = index_tar(iter([data]), limits, whiteouts=whiteouts)
+            _check_tree(root, len(data))
+            find_in_tree(root, data[:200])
+
+
+def _check_tree(directory: Inode, size: int) -> None:
+    pending = [directory]
+    while pending:
+        for name, inode in (pending.pop().children or {}).items():
+            assert name not in (b"", b".", b"..")
+            assert b"/" not in name
+            assert not inode.size or inode.offset + inode.size <= size
+            if inode.children is not None:
+                pending.append(inode)
+
+
+def image_archive(data: bytes) -> None:
+    with _file(data) as path, suppress(WhiteoutError):
+        archive = ImageArchive(os.fsdecode(path))
+        archive.images()
+        archive.image()
+
+
+def documents(data: bytes) -> None:
+    with _file(data) as path:
+        with suppress(WhiteoutError):
+            document = read_object(path)
+            text(document, "ID", "Name")
+            number(document, "State", "Pid")
+            list(members(document, "Repositories"))
+        with suppress(WhiteoutError):
+            for each in read_objects(path):
+                texts(each, "names")
+                objects(each, "uidmap")
+    seconds(os.fsdecode(data))
+
+
 def index_json(data: bytes) -> None:
     store = os.path.join(_scratch.name, "store")
     if not os.path.exists(store):
@@ -119,6 +174,10 @@ def index_json(data: bytes) -> None:
 
 
 def attributes(data: bytes) -> None:
+    for name in (b"security.capability", b"system.posix_acl_access", b"trusted.overlay.origin"):
+        assert _UNPRINTABLE.isdisjoint(attribute_text(name, data))
+    for kind in (b"trusted.overlay.metacopy", b"trusted.overlay.uuid", data[:40]):
+        assert _UNPRINTABLE.isdisjoint(attribute_text(kind, data))
     with suppress(WhiteoutError):
         path = redirected((b"a", b"b", b"c"), len(data) % 3, data)
         assert b".." not in path
@@ -154,6 +213,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         mounts_json,
         database,
         tar,
+        layer_archive,
+        image_archive,
+        documents,
         index_json,
         attributes,
         names,

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def disk(tmp_path: Path, kilobytes: int) -> Iterator[Path]:
 
 
 @pytest.mark.root
-def test_disks_of_every_size(tmp_path: Path) -> None:
+def test_disks_of_every_size(tmp_path: Path, tell: Callable[[str], None]) -> None:
     snapshot_arguments(tmp_path, 150_000)
     snapshot = open_pair(
         os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")], userxattr=True
@@ -122,7 +122,7 @@ def test_disks_of_every_size(tmp_path: Path) -> None:
             blobs = point / "store" / "blobs" / "sha256"
             for blob in blobs.iterdir() if blobs.exists() else ():
                 assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
-    print(f"\ndisks from 16 to 300 KiB: {ends}")
+    tell(f"disks from 16 to 300 KiB: {ends}")
     assert min(ends.values()) > 3
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -140,7 +140,12 @@ def faults(
 @pytest.mark.peer("strace")
 @pytest.mark.parametrize(("call", "error", "spare"), _WRITING + _READING)
 def test_any_system_call_may_fail(
-    directories: tuple[Path, Path], tmp_path: Path, call: str, error: str, spare: bool
+    directories: tuple[Path, Path],
+    tmp_path: Path,
+    tell: Callable[[str], None],
+    call: str,
+    error: str,
+    spare: bool,
 ) -> None:
     ended: Counter[str] = Counter()
     for number, injected, outcome, broken in faults(directories, tmp_path, call, error):
@@ -150,5 +155,5 @@ def test_any_system_call_may_fail(
             assert outcome.startswith("sentence: "), f"the failed {call} {number} was not noticed"
         if injected:
             ended[outcome.partition(":")[0]] += 1
-    print(f"\n{call} {error}: {ended.total()} failures injected, {dict(ended)}")
+    tell(f"{call} {error}: {ended.total()} failures injected, {dict(ended)}")
     assert ended.total() > 0, f"no {call} was made"

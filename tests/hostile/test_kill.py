@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,18 +81,22 @@ def opened(upper: Path, lower: Path) -> Snapshot:
     return open_pair(os.fsencode(upper), [os.fsencode(lower)], userxattr=True)
 
 
-def kill_often(directories: tuple[Path, Path], target: Path, kind: str) -> dict[str, int]:
+def kill_often(
+    directories: tuple[Path, Path], target: Path, kind: str, tell: Callable[[str], None]
+) -> dict[str, int]:
     told = python(_KILLER, *directories, target, kind, str(_KILLS[kind]))
     assert told.status == 0, told
     ends: dict[str, int] = json.loads(told.stdout)
-    print(f"\n{kind}: {_KILLS[kind]} exports, {ends['killed']} killed, {ends['done']} done before")
+    tell(f"{kind}: {_KILLS[kind]} exports, {ends['killed']} killed, {ends['done']} done before")
     assert ends["killed"] > _KILLS[kind] // 4
     return ends
 
 
-def test_a_store_holds_only_whole_blobs(directories: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_store_holds_only_whole_blobs(
+    directories: tuple[Path, Path], tmp_path: Path, tell: Callable[[str], None]
+) -> None:
     path = tmp_path / "store"
-    ends = kill_often(directories, path, "store")
+    ends = kill_often(directories, path, "store", tell)
     store = ContentStore(path)
     blobs = list((path / "blobs" / "sha256").iterdir())
     layers = 0
@@ -113,12 +118,12 @@ def test_a_store_holds_only_whole_blobs(directories: tuple[Path, Path], tmp_path
 
 
 def test_a_file_is_the_old_one_or_the_new_one(
-    directories: tuple[Path, Path], tmp_path: Path
+    directories: tuple[Path, Path], tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     place = tmp_path / "place"
     place.mkdir()
     target = place / "layer"
-    kill_often(directories, target, "file")
+    kill_often(directories, target, "file", tell)
     snapshot = opened(*directories)
     again = tmp_path / "again.tar"
     export_to_file(snapshot, os.fsencode(again), media_type=TAR)

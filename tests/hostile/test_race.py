@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ from whiteout.mediatypes import TAR
 from whiteout.opening import open_pair
 from whiteout.snapshot import Snapshot
 
-_EXPORTS = 500
+_EXPORTS = 300
 _ANSWERS = 500
 _IN_ACCESS, _IN_OPEN = 0x1, 0x20
 
@@ -95,7 +95,11 @@ def opened(playground: Path, differ: str) -> Snapshot:
 
 @pytest.mark.parametrize("differ", ["overlay", "walking"])
 def test_no_byte_from_outside_while_a_layer_is_written(
-    playground: Path, watch: Watch, attack: subprocess.Popen[bytes], differ: str
+    playground: Path,
+    watch: Watch,
+    attack: subprocess.Popen[bytes],
+    tell: Callable[[str], None],
+    differ: str,
 ) -> None:
     snapshot = opened(playground, differ)
     target = playground / "layer.tar"
@@ -115,8 +119,8 @@ def test_no_byte_from_outside_while_a_layer_is_written(
         assert b"secret-name" not in content
         target.unlink()
     made = swaps(attack)
-    print(
-        f"\n{_EXPORTS} exports by the {differ} differ against {made:,} swaps:"
+    tell(
+        f"{_EXPORTS} exports by the {differ} differ against {made:,} swaps:"
         f" {ended['written']} written ({entries:,} entries), {ended['refused']} refused"
     )
     assert watch.events() == 0, "something outside of the layers was opened"
@@ -125,7 +129,7 @@ def test_no_byte_from_outside_while_a_layer_is_written(
 
 
 def test_no_byte_from_outside_in_any_other_answer(
-    playground: Path, watch: Watch, attack: subprocess.Popen[bytes]
+    playground: Path, watch: Watch, attack: subprocess.Popen[bytes], tell: Callable[[str], None]
 ) -> None:
     snapshot = opened(playground, "auto")
     answers: Counter[str] = Counter()
@@ -148,6 +152,6 @@ def test_no_byte_from_outside_in_any_other_answer(
             else:
                 answers["read"] += 1
                 assert attacker.SECRET not in content.data
-    print(f"\n{4 * _ANSWERS} questions against {swaps(attack):,} swaps: {dict(answers)}")
+    tell(f"{4 * _ANSWERS} questions against {swaps(attack):,} swaps: {dict(answers)}")
     assert watch.events() == 0, "something outside of the layers was opened"
     assert min(answers["listed"], answers["read"]) > 0
