@@ -38,3 +38,8 @@ def test_ordinary_names_are_left_alone() -> None:
         assert display_name(name.encode()) == name
     assert display_name(b"back\\slash") == "back\\\\slash"
     assert display_name(b"\t\n\x1b\xff") == "\\t\\n\\x1b\\xff"
+
+
+def test_a_surrogate_that_stands_for_no_byte_is_shown_as_bytes() -> None:
+    """JSON may hold one, and no encoding has it."""
+    assert display_text("a\ud800b") == "a\\xed\\xa0\\x80b"

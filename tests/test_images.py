@@ -423,3 +423,28 @@ def test_layers_have_devices_of_their_own() -> None:
     layer = LayerRef(Descriptor(TAR, "sha256:" + "0" * 64, 0), "sha256:" + "0" * 64)
     one, other = (LayerArchive(store, layer, b"x", Limits()) for _ in range(2))  # type: ignore[arg-type]
     assert one.device != other.device
+
+
+def test_surrogates_in_an_image_do_no_harm(tmp_path: Path) -> None:
+    """In its names, its history and its config, as JSON may hold them."""
+    diff_id = f"sha256:{hashlib.sha256(BASE).hexdigest()}"
+    config = {
+        "rootfs": {"diff_ids": [diff_id]},
+        "history": [{"created_by": "\ud800"}],
+        "config": {"Env": ["A=\udfff"]},
+    }
+    entry = {"Config": "c", "RepoTags": ["\ud800"], "Layers": ["l"]}
+    files = {"manifest.json": json.dumps([entry]), "c": json.dumps(config)}
+    archive = tmp_path / "a.tar"
+    members = [("0", name, text.encode()) for name, text in files.items()]
+    archive.write_bytes(tar(*members, ("0", "l", BASE)))
+    export_to(
+        OciLayout(f"{tmp_path}/o"), [open_image(archive)], base=ImageArchive(str(archive)).image()
+    )
+    with pytest.raises(WhiteoutError, match="no image n"):
+        ImageArchive(str(archive)).image("n")
+    archive.write_bytes(
+        tar(("0", "manifest.json", json.dumps([{**entry, "Config": "\ud800"}]).encode()))
+    )
+    with pytest.raises(WhiteoutError, match="has no"):
+        open_image(archive)

@@ -49,7 +49,11 @@ display_path = display_name
 
 def display_text(text: str) -> str:
     """Printable text for a *text* that is not ours, such as a JSON value or a program's message."""
-    return display_name(text.encode("utf-8", "surrogateescape"))
+    try:
+        name = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte, as JSON may hold
+        name = text.encode("utf-8", "surrogatepass")
+    return display_name(name)
 
 
 _PLAIN_LINE = re.compile(rb"[ -~]*")

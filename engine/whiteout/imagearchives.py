@@ -165,9 +165,9 @@ class ImageArchive:
         path, layers = entry.get("Config"), entry.get("Layers")
         if not isinstance(path, str) or not isinstance(layers, list):
             raise StoreError(f"{shown} is malformed: its list of images is damaged")
-        with self._open(os.fsencode(path)) as file:
+        with self._open(_encoded(path)) as file:
             content = file.read(_MAX_JSON)
-        config = self._json(os.fsencode(path))
+        config = self._json(_encoded(path))
         if not isinstance(config, dict):
             raise StoreError(f"{shown} is malformed: its config is damaged")
         diff_ids = diff_ids_of(config, shown)
@@ -176,7 +176,7 @@ class ImageArchive:
                 f"{shown} is malformed: it has {len(layers)} layers and {len(diff_ids)} diffIDs"
             )
         found = [
-            LayerRef(self._descriptor_of(os.fsencode(name), diff_id), diff_id)
+            LayerRef(self._descriptor_of(_encoded(name), diff_id), diff_id)
             for name, diff_id in zip(layers, diff_ids, strict=True)
         ]
         descriptor = Descriptor(CONFIG_TYPE, digest_of(content), len(content))
@@ -209,6 +209,11 @@ def _spooled(chunks: Iterator[bytes], spool: int, limit: int) -> Iterator[bytes]
             raise TarProblem(f"it has more than {limit:,} bytes when it is decompressed")
         write_all(spool, chunk)
         yield chunk
+
+
+def _encoded(path: str) -> bytes:
+    """A path that JSON gives, in bytes; a surrogate of its own is in no file's name."""
+    return path.encode("utf-8", "surrogatepass")
 
 
 def _names(entry: Json) -> tuple[str, ...]:

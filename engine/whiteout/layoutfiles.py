@@ -37,7 +37,10 @@ Json = dict[str, Any]
 
 def compact_json(value: object) -> bytes:
     """*value* as JSON in one line, the same bytes for the same value."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a surrogate of its own, which only an escape can write
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def create_layout(path: str) -> None:
