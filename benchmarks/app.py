@@ -61,7 +61,7 @@ class Terminal:
     """A program in a pseudo-terminal."""
 
     def __init__(self, command: list[str], size: tuple[int, int] = (120, 36)) -> None:
-        self._said = b""
+        self._said = bytearray()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             environment = {**os.environ, "TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
@@ -78,7 +78,7 @@ class Terminal:
         if not select.select([self._fd], [], [], seconds)[0]:
             return False
         with suppress(OSError):
-            self._said = self._said[-65536:] + os.read(self._fd, 1 << 16)
+            self._said += os.read(self._fd, 1 << 16)
         return True
 
     def quiet(self, seconds: float = 0.3, limit: float = 30.0) -> None:
@@ -87,18 +87,20 @@ class Terminal:
         while time.monotonic() < deadline and self._read(seconds):
             pass
 
-    def until(self, sign: str, limit: float = 600.0) -> float:
+    def until(self, sign: str, limit: float = 300.0) -> float:
         """Seconds until *sign* has come since the last :meth:`forget`."""
         started = time.perf_counter()
         while sign.encode() not in self._said:
             if time.perf_counter() - started > limit:
-                raise SystemExit(f"{sign!r} never came")
+                raise SystemExit(
+                    f"{sign!r} never came; the last output was {bytes(self._said[-300:])!r}"
+                )
             self._read(0.1)
         return time.perf_counter() - started
 
     def forget(self) -> None:
         """What came so far counts no more."""
-        self._said = b""
+        self._said = bytearray()
 
     def send(self, keys: bytes) -> None:
         os.write(self._fd, keys)
@@ -180,10 +182,10 @@ def measure_ours(upper: Path, lower: Path, rows: int) -> dict[str, str]:
     terminal.quiet()
     figures["search, s"] = _typed(terminal, b"/f777", f" of {rows // PER_DIRECTORY:,}")
     terminal.send(b"\x1b")
-    terminal.quiet(0.5)
+    terminal.drain(1)
     figures["filter, s"] = _typed(terminal, b"fname:*77", f" {10 * rows // PER_DIRECTORY:,} rows")
     terminal.send(b"\x1b")
-    terminal.quiet(1)
+    terminal.drain(1)
     found = []
     for columns in (100, 120, 90, 120):
         terminal.quiet()
@@ -205,7 +207,7 @@ def measure_ours(upper: Path, lower: Path, rows: int) -> dict[str, str]:
 
 def _typed(terminal: Terminal, typed: bytes, sign: str) -> str:
     terminal.send(typed[:-1])
-    terminal.quiet(1.5)
+    terminal.drain(3)  # the field blinks, so it is never quiet
     terminal.forget()
     terminal.send(typed[-1:])
     return f"{terminal.until(sign, 60):.2f}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from textual.app import App
 from textual.screen import Screen
 
@@ -17,6 +19,8 @@ from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.palette import ActionProvider
 from whiteout_tui.picker_screen import PickerScreen
 
+#: How long a thread may keep a key waiting before it has to give way, in seconds.
+_TURN = 0.0005
 #: How long what still runs may take to remove what it has not finished, in seconds.
 _TIDYING = 0.2
 
@@ -62,6 +66,7 @@ class WhiteoutApp(App[None]):
 def run_app(snapshot: Snapshot | None, *, store_path: str | None = None, root: Root = HOST) -> int:
     """Run the app in this terminal; returns the exit status of the process."""
     app = WhiteoutApp(snapshot, store_path=store_path, root=root)
+    sys.setswitchinterval(_TURN)
     app.run()
     wait_for_jobs(_TIDYING)
     return app.return_code or 0

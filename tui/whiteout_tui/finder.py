@@ -120,7 +120,7 @@ class Finder:
 
     def _close(self) -> None:
         self._prompt.close()
-        self._tree.focus()
+        self._screen.set_focus(self._tree)
         self._tree.refresh()
         self._changed()
 

@@ -116,7 +116,8 @@ class Prompt(Vertical):
             self.text = text
 
     def __init__(self) -> None:
-        super().__init__(id="prompt", classes="-empty")
+        super().__init__(id="prompt")
+        self.display = False
         self.mode = PromptMode.SEARCH
 
     def compose(self) -> ComposeResult:
@@ -130,7 +131,7 @@ class Prompt(Vertical):
     @property
     def is_open(self) -> bool:
         """Whether something is asked for."""
-        return not self.has_class("-empty")
+        return self.display
 
     @property
     def field(self) -> PromptInput:
@@ -139,17 +140,17 @@ class Prompt(Vertical):
 
     def ask(self, mode: PromptMode, text: str = "") -> None:
         """Ask for a line, beginning with *text*."""
-        self.remove_class("-empty")
+        self.display = True
         with self.prevent(Input.Changed):
             self.field.value = text
         self.field.cursor_position = len(text)
         self.mode = mode
         self._draw()
-        self.field.focus()
+        self.screen.set_focus(self.field)  # at once, so that what is typed next goes there
 
     def close(self) -> None:
         """Ask no more."""
-        self.add_class("-empty")
+        self.display = False
 
     def change_mode(self, mode: PromptMode) -> None:
         """Ask for something else with the same text."""
