@@ -206,8 +206,10 @@ def measure_ours(upper: Path, lower: Path, rows: int) -> dict[str, str]:
 
 
 def _typed(terminal: Terminal, typed: bytes, sign: str) -> str:
-    terminal.send(typed[:-1])
-    terminal.drain(3)  # the field blinks, so it is never quiet
+    for key in typed[:-1]:
+        terminal.send(bytes([key]))
+        terminal.drain(0.3)
+    terminal.drain(2)  # the field blinks, so it is never quiet
     terminal.forget()
     terminal.send(typed[-1:])
     return f"{terminal.until(sign, 60):.2f}"
