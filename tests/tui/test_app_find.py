@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from app_harness import DIRECTORY, Fake, added, press, run, same, screen_text, settle, until
 from textual.pilot import Pilot
 
@@ -120,3 +121,20 @@ def test_chains_and_all_directories_are_opened_at_once() -> None:
         assert tree.rows.height == 4
 
     run(fake(), drive)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_the_panes_can_be_made_larger_and_smaller(size: tuple[int, int]) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        pane = browse(pilot).query_one("#tree-pane")
+        before = pane.region.area
+        await press(pilot, "greater_than_sign", "greater_than_sign")
+        larger = pane.region.area
+        assert larger > before
+        await press(pilot, *["less_than_sign"] * 30)
+        assert 0 < pane.region.area < before
+        await press(pilot, *["greater_than_sign"] * 30)
+        assert browse(pilot).detail.region.area > 0
+
+    run(fake(), drive, size=size)

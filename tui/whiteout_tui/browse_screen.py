@@ -84,6 +84,7 @@ class BrowseScreen(Screen[None]):
         self._stating: Timer | None = None
         self._hiding = False
         self._has_found = False
+        self._shares = {False: 60, True: 50}  # of the tree, in percent: above, beside
         self._surveyor = Surveyor(self, snapshot)
 
     def compose(self) -> ComposeResult:
@@ -346,6 +347,32 @@ class BrowseScreen(Screen[None]):
             self.remove_class("-folded")
         else:
             self.set_focus(self.entries)
+
+    def action_narrower(self) -> None:
+        """Give the detail more of the screen."""
+        self._divide(-5)
+
+    def action_wider(self) -> None:
+        """Give the tree more of the screen."""
+        self._divide(5)
+
+    def _divide(self, by: int) -> None:
+        """Give the tree so many percent more of the room for both panes."""
+        beside = self.has_class("-wide")
+        shares = self._shares
+        share = shares[beside] = max(20, min(80, shares[beside] + by))
+        tree, detail = self.query_one("#tree-pane").styles, self.detail.styles
+        if beside:
+            tree.width, detail.width = f"{share}fr", f"{100 - share}fr"
+        else:
+            tree.height, detail.height = f"{share}fr", f"{100 - share}fr"
+
+    def on_resize(self) -> None:
+        """Side by side, the panes are divided otherwise than one above the other."""
+        for pane in (self.query_one("#tree-pane"), self.detail):
+            pane.styles.clear_rule("width")
+            pane.styles.clear_rule("height")
+        self.call_after_refresh(self._divide, 0)
 
     def action_toggle_detail(self) -> None:
         """Fold the detail away, or bring it back."""
