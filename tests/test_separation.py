@@ -71,6 +71,14 @@ def test_headless_commands(arguments: list[str], snapshot: list[str], tmp_path: 
     assert not modules & set(FORBIDDEN)
 
 
+def test_changes_do_without_what_other_commands_need(snapshot: list[str]) -> None:
+    """To start fast: importing these takes longer than reading a small snapshot."""
+    others = {"hashlib", "logging", "pathlib", "shutil", "sqlite3", "urllib", "zlib_ng"}
+    modules = imported_by(["changes", *snapshot])
+    assert "dataclasses" in modules
+    assert not modules & others
+
+
 def test_verify(snapshot: list[str], tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     arguments = json.dumps(["export", *snapshot, "--store", store, "--json"])

@@ -292,7 +292,6 @@ def _findings(options: Namespace) -> int:
 
 
 def _export(options: Namespace) -> int:
-    from whiteout.contentstore import ContentStore
     from whiteout.export import DEFAULT_TAG, default_store_path, export_to_file, export_to_store
     from whiteout.mediatypes import check_level, check_media_type, media_type_of
     from whiteout.report import export_object, json_line
@@ -326,6 +325,8 @@ def _export(options: Namespace) -> int:
                 snapshot, target, media_type=media_type, level=options.level, progress=progress
             )
         else:
+            from whiteout.contentstore import ContentStore
+
             result = export_to_store(
                 snapshot,
                 ContentStore(options.store or default_store_path()),

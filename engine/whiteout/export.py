@@ -12,10 +12,10 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.compression import open_compressor
-from whiteout.contentstore import ContentStore, Descriptor
 from whiteout.differ import Finding, Rules
 from whiteout.digests import ALGORITHM
 from whiteout.display import display_path
@@ -25,12 +25,14 @@ from whiteout.labels import UNCOMPRESSED
 from whiteout.layerentries import LayerPlan
 from whiteout.layers import Marks
 from whiteout.mediatypes import TAR, check_level
-from whiteout.ocilayout import LayerRef, check_tag, tag_image
 from whiteout.outfile import file_target, write_error
 from whiteout.pipeline import Stage
 from whiteout.privileges import TRUSTED_HIDDEN
 from whiteout.snapshot import Snapshot
 from whiteout.tarwriter import TarWriter
+
+if TYPE_CHECKING:
+    from whiteout.contentstore import ContentStore, Descriptor
 
 DEFAULT_TAG = "latest"
 
@@ -63,6 +65,8 @@ class ExportResult:
     @property
     def descriptor(self) -> Descriptor:
         """The descriptor of the layer, with its diffID as annotation as BuildKit gives it."""
+        from whiteout.contentstore import Descriptor
+
         return Descriptor(self.media_type, self.digest, self.size, {UNCOMPRESSED: self.diff_id})
 
 
@@ -120,6 +124,9 @@ def export_to_store(
         StoreError: the store cannot be written.
         Cancelled: *cancel* was cancelled.
     """
+    from whiteout.contentstore import Descriptor
+    from whiteout.ocilayout import LayerRef, check_tag, tag_image
+
     check_level(media_type, level)
     check_exportable(snapshot)
     if tag is not None:
