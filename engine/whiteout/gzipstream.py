@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from zlib_ng import zlib_ng
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _BLOCK = 1 << 20
 _WINDOW = 1 << 15
@@ -28,12 +31,15 @@ _MAX_THREADS = 4
 
 
 class GzipStream:
-    """An incremental compressor with the methods of zlib's."""
+    """An incremental compressor with the methods of zlib's.
+
+    Threads are started with the first whole block, so that a small layer takes none.
+    """
 
     def __init__(self, level: int | None) -> None:
         self._level = _DEFAULT_LEVEL if level in (None, -1) else level
         self._threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)))
-        self._pool = ThreadPoolExecutor(self._threads, "whiteout-gzip")
+        self._pool: ThreadPoolExecutor | None = None
         self._running: deque[Future[bytes]] = deque()
         self._gathered = bytearray()
         self._window = b""
@@ -54,19 +60,25 @@ class GzipStream:
 
     def flush(self) -> bytes:
         """What is left, and the end of the stream."""
+        last = b""
         if self._gathered:
-            self._start(bytes(self._gathered))
+            last = _deflate(bytes(self._gathered), self._window, self._level)
             self._gathered.clear()
-        rest = self._collect(0)
+        rest = self._collect(0) + last
         self.close()
         trailer = self._checksum.to_bytes(4, "little") + (self._size % 2**32).to_bytes(4, "little")
         return rest + _LAST + trailer
 
     def close(self) -> None:
         """End the threads; what they have not begun is dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, block: bytes) -> None:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self._threads, "whiteout-gzip")
         self._running.append(self._pool.submit(_deflate, block, self._window, self._level))
         self._window = block[-_WINDOW:]
 
