@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,19 +27,28 @@ from app_harness import (
 )
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
+from textual.content import Content
 from textual.pilot import Pilot
+from textual.style import Style
 from textual.widgets import Input, Static
 
 from whiteout.cancel import NEVER, CancelToken
+from whiteout.display import display_path
 from whiteout.layerindex import LayerIndex, index_layer
 from whiteout.opening import open_pair
+from whiteout.removal import Removal
 from whiteout.snapshot import Snapshot
+from whiteout.totals import Amount
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.commands import commands_for, mount_command, snapshot_words
 from whiteout_tui.copy_screen import CopyScreen
-from whiteout_tui.detail import pane
+from whiteout_tui.detail import pane, why
 from whiteout_tui.detail.tabs import TABS, TabBar
+from whiteout_tui.detail.terms import TERM, main_term, mark_terms
+from whiteout_tui.detail.why import removal_text
 from whiteout_tui.extract_screen import ExtractScreen, default_name
+from whiteout_tui.glossary import TERMS, term_named
+from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.pager import pager_command, printable
 from whiteout_tui.result_table import ResultTable
 
@@ -585,3 +595,133 @@ def test_a_changed_line_without_an_end_is_compared(tmp_path: Path) -> None:
         assert "-older\n\\No newline at end of file\n+new" in detail_text(pilot)
 
     run(snapshot, drive)
+
+
+# Words that the glossary explains
+
+
+@pytest.mark.parametrize(
+    ("row", "term"),
+    [
+        (b"/opaque-directory", "opaque"),
+        (b"/deleted-directory", "whiteout"),
+        (b"/hard-links/second-name.txt", "hard link"),
+        (b"/etc/modified-content.conf", "copy-up"),
+        (b"/etc", "merged directory"),
+        (b"/etc/added.conf", "upperdir"),
+        (b"/deleted-directory/file.txt", "ghost"),
+    ],
+)
+def test_the_main_term_of_an_explanation(tmp_path: Path, row: bytes, term: str) -> None:
+    assert main_term(demo_snapshot(tmp_path / "demo").explain(row)) == term
+    assert term_named(term) is not None
+
+
+def test_a_marked_word_leads_to_the_glossary(tmp_path: Path) -> None:
+    def term(pilot: Pilot[None]) -> str:
+        screen = pilot.app.screen
+        return screen.term.name if isinstance(screen, GlossaryScreen) else ""
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await look_at(pilot, b"/opaque-directory")
+        text = browse(pilot).detail.query_one("#detail-text", Static)
+        lines = str(text.content).splitlines()
+        row = next(number for number, line in enumerate(lines) if "upper directory" in line)
+        column = lines[row].index("upper directory")
+        await pilot.click(text, offset=(column - 2, row))
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, BrowseScreen), "a click beside a word does nothing"
+        await pilot.pause(0.6)  # or else the next one makes it a double click
+        await pilot.click(text, offset=(column + 3, row))
+        await until(pilot, lambda: term(pilot) == "upperdir")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, BrowseScreen))
+        browse(pilot).set_focus(browse(pilot).detail.text)
+        await pilot.press("i")
+        await until(pilot, lambda: term(pilot) == "opaque")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, BrowseScreen))
+        browse(pilot).set_focus(browse(pilot).entries)
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(pilot.app.screen, GlossaryScreen))
+        assert term(pilot) == TERMS[0].name
+
+    run(demo_snapshot(tmp_path / "demo"), drive, size=(120, 36))
+
+
+@given(st.binary(min_size=1, max_size=60), st.sampled_from([b"whiteout", b"opaque", b"[@click=x]"]))
+def test_no_text_makes_a_mark_of_its_own(other: bytes, word: bytes) -> None:
+    text = Content(display_path(b"/" + other + word + b"/" + word + b".txt " + other + b" base"))
+    marked = mark_terms(text)
+    assert marked.plain == text.plain
+    for span in marked.spans:
+        assert isinstance(span.style, Style)
+        assert set(span.style.meta) == {TERM}
+        assert term_named(span.style.meta[TERM]) in TERMS
+
+
+# What a directory takes along
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (b"/deleted-directory", "3 entries, 15 bytes of content"),
+        (b"/deleted-directory/subdirectory", "1 entry, 10 bytes of content"),
+        (b"/opaque-directory", "3 entries, 14 bytes of content"),
+    ],
+)
+def test_what_goes_with_a_directory_is_told(tmp_path: Path, row: bytes, told: str) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await look_at(pilot, row)
+        told_now = detail_text(pilot).partition("→ Gone below it: ")[2].partition("\n")[0]
+        assert told in told_now
+
+    run(demo_snapshot(tmp_path / "demo"), drive, size=(120, 36))
+
+
+def test_the_counting_is_told_and_can_be_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    asked: list[CancelToken] = []
+
+    def slow(
+        snapshot: Snapshot,
+        path: bytes,
+        *,
+        cancel: CancelToken,
+        report: Callable[[Removal], object],
+    ) -> Removal:
+        asked.append(cancel)
+        report(Removal(Amount(1234, 5)))
+        while not gate.wait(0.01):
+            cancel.check()
+        if path == b"/deleted-directory/subdirectory":
+            raise OSError(5, "x")
+        return Removal(Amount(2, 5), 1, complete=True)
+
+    monkeypatch.setattr(why, "removal", slow)
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        browse(pilot).detail.look_at(b"/deleted-directory")
+        await until(pilot, lambda: "counting… 1,234 entries, 5 bytes" in detail_text(pilot))
+        assert "Deleted" in detail_text(pilot), "the verdict is known before"
+        await look_at(pilot, b"/etc")
+        assert asked[0].cancelled
+        gate.set()
+        await look_at(pilot, b"/deleted-directory")
+        assert "at least 2 entries, 5 bytes; what 1" in detail_text(pilot)
+        await look_at(pilot, b"/deleted-directory/subdirectory")
+        assert "! What is gone below it is not known:" in detail_text(pilot)
+        assert "1 A directory above it" in detail_text(pilot)
+
+    run(demo_snapshot(tmp_path / "demo"), drive, size=(120, 36))
+
+
+def test_how_much_is_gone_in_words() -> None:
+    assert removal_text(Removal()) == "counting…"
+    assert removal_text(Removal(complete=True)) == "nothing"

@@ -273,8 +273,15 @@ class BrowseScreen(Screen[None]):
                     screen.show()
 
     def action_glossary(self) -> None:
-        """Explain the words."""
-        self.app.push_screen(GlossaryScreen(examples=is_demo(self.snapshot)), self.reveal)
+        """Explain the words; in the detail, begin with the one that says most there."""
+        self._explain(self.detail.term if self.detail.has_focus_within else "")
+
+    def on_detail_pane_term_wanted(self, wanted: DetailPane.TermWanted) -> None:
+        """Explain a word that was clicked."""
+        self._explain(wanted.name)
+
+    def _explain(self, word: str) -> None:
+        self.app.push_screen(GlossaryScreen(word, examples=is_demo(self.snapshot)), self.reveal)
 
     def reveal(self, path: bytes | None) -> None:
         """Bring the row of *path* under the cursor, opening the directories on its way."""

@@ -75,6 +75,12 @@ NUMBERS: tuple[tuple[str, str], ...] = (
         "K, M, G, T are powers of 1024. A hard-linked file shows its size under each name",
     ),
     *TOTALS_RULES,
+    (
+        "Gone below it",
+        "what the base has below a deleted, replaced or opaque directory and the snapshot does not "
+        "show: entries, and bytes of content of regular files, of several names of a file once; "
+        "“at least” where something could not be read",
+    ),
     ("hidden", "skipped entries in the directories read so far that u has hidden"),
     ("entries", "headers written to the layer's tar, parent directories included"),
     ("bytes, rate", "bytes of uncompressed tar made so far, and per second since the start"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from textual import events
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -18,6 +19,8 @@ from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.detail.lines import trouble
 from whiteout_tui.detail.question import Drawing, Indexing, Question
 from whiteout_tui.detail.tabs import TABS, TabBar
+from whiteout_tui.detail.terms import TERM
+from whiteout_tui.detail.why import Why
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.scrolling import ScrollingText
 from whiteout_tui.words import words_of
@@ -30,6 +33,13 @@ class DetailPane(Vertical):
     """Shows one entry of a snapshot, in the chosen tab."""
 
     BINDINGS = bindings(Scope.DETAIL)
+
+    class TermWanted(Message):
+        """A marked word was clicked: the user wants to read of the term *name*."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
 
     class Left(Message):
         """The user goes back to the tree."""
@@ -89,6 +99,11 @@ class DetailPane(Vertical):
     def tab(self) -> int:
         """The number of the chosen tab, beginning at 0."""
         return self.query_one(TabBar).chosen
+
+    @property
+    def term(self) -> str:
+        """The word of the glossary that explains most of what is shown; empty if none does."""
+        return self._drawing.term if isinstance(self._drawing, Why) else ""
 
     def shows(self, path: bytes) -> bool:
         """Whether the pane tells of *path*, and nothing more is awaited."""
@@ -224,6 +239,13 @@ class DetailPane(Vertical):
         """A tab was clicked."""
         chosen.stop()
         self.choose(chosen.number)
+
+    def on_click(self, event: events.Click) -> None:
+        """A marked word leads to the glossary."""
+        name = event.style.meta.get(TERM)
+        if name is not None:
+            event.stop()
+            self.post_message(self.TermWanted(name))
 
     def action_leave_detail(self) -> None:
         """Back to the tree."""
