@@ -18,6 +18,7 @@ from whiteout_tui.jobs import wait_for_jobs
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.palette import ActionProvider
 from whiteout_tui.picker_screen import PickerScreen
+from whiteout_tui.state import State, load_state, save_state
 
 #: How long a thread may keep a key waiting before it has to give way, in seconds.
 _TURN = 0.0005
@@ -35,12 +36,23 @@ class WhiteoutApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
-        self, snapshot: Snapshot | None, *, store_path: str | None = None, root: Root = HOST
+        self,
+        snapshot: Snapshot | None,
+        *,
+        store_path: str | None = None,
+        root: Root = HOST,
+        state: State | None = None,
     ) -> None:
         super().__init__()
+        self.state = state or State()
         self._root = root
         self._snapshot = snapshot
         self._store_path = store_path
+
+    def on_mount(self) -> None:
+        """Take the colours that were chosen the last time."""
+        if self.state.theme in self.available_themes:
+            self.theme = self.state.theme
 
     def get_default_screen(self) -> Screen[None]:
         """The tree of the snapshot, or the list of mounts."""
@@ -65,8 +77,13 @@ class WhiteoutApp(App[None]):
 
 def run_app(snapshot: Snapshot | None, *, store_path: str | None = None, root: Root = HOST) -> int:
     """Run the app in this terminal; returns the exit status of the process."""
-    app = WhiteoutApp(snapshot, store_path=store_path, root=root)
+    state = load_state()
+    app = WhiteoutApp(snapshot, store_path=store_path, root=root, state=state)
+    usual = app.theme
     sys.setswitchinterval(_TURN)
     app.run()
+    if state.theme is not None or app.theme != usual:
+        state.theme = app.theme
+    save_state(state)
     wait_for_jobs(_TIDYING)
     return app.return_code or 0

@@ -26,11 +26,12 @@ from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.heading import Heading
 from whiteout_tui.jobs import Jobs, Window, send
 from whiteout_tui.loading import Listing, read_below, read_directory
-from whiteout_tui.ordering import Order
+from whiteout_tui.ordering import Order, SortKey
 from whiteout_tui.prompt import Prompt, PromptMode
 from whiteout_tui.reading import Reading
 from whiteout_tui.rows import ROOT
 from whiteout_tui.shell import shell_word
+from whiteout_tui.state import state_of
 from whiteout_tui.status import StatusLine, TitleLine, WarningBar
 from whiteout_tui.survey_screen import SurveyScreen
 from whiteout_tui.surveying import Surveyor
@@ -84,7 +85,6 @@ class BrowseScreen(Screen[None]):
         self._stating: Timer | None = None
         self._hiding = False
         self._has_found = False
-        self._shares = {False: 60, True: 50}  # of the tree, in percent: above, beside
         self._surveyor = Surveyor(self, snapshot)
 
     def compose(self) -> ComposeResult:
@@ -123,6 +123,10 @@ class BrowseScreen(Screen[None]):
             complete=lambda: self.counts.complete,
         )
         self.query_one(TitleLine).show(self.counts)
+        state = state_of(self.app)
+        self._sort(Order(SortKey(state.sort), state.turned))
+        if state.hides_skipped:
+            self.action_toggle_skipped()
         self._show_detail()
         self._show_state()
         self._read(ROOT, b"/", deep=True)
@@ -250,7 +254,12 @@ class BrowseScreen(Screen[None]):
         """Open the export dialog."""
         expected = self.counts.recorded if self.counts.complete else None
         self.app.push_screen(
-            ExportScreen(self.snapshot, self._store_path, expected, self._exports.append)
+            ExportScreen(
+                self.snapshot,
+                self._store_path or state_of(self.app).store,
+                expected,
+                self._exports.append,
+            )
         )
 
     def action_totals(self) -> None:
@@ -299,6 +308,7 @@ class BrowseScreen(Screen[None]):
     def action_toggle_skipped(self) -> None:
         """Hide the skipped entries, or show them again."""
         self._hiding = not self._hiding
+        state_of(self.app).hides_skipped = self._hiding
         self.entries.hide_skipped(self._hiding)
         self.finder.restart()
         self._show_state()
@@ -319,6 +329,8 @@ class BrowseScreen(Screen[None]):
         self._sort(Order(clicked.key, same and not order.turned))
 
     def _sort(self, order: Order) -> None:
+        state = state_of(self.app)
+        state.sort, state.turned = order.key.value, order.turned
         self.entries.sort(order)
         self.query_one(Heading).show(order)
 
@@ -366,8 +378,9 @@ class BrowseScreen(Screen[None]):
     def _divide(self, by: int) -> None:
         """Give the tree so many percent more of the room for both panes."""
         beside = self.has_class("-wide")
-        shares = self._shares
-        share = shares[beside] = max(20, min(80, shares[beside] + by))
+        state = state_of(self.app)
+        state.set_share(beside, state.share(beside) + by)
+        share = state.share(beside)
         tree, detail = self.query_one("#tree-pane").styles, self.detail.styles
         if beside:
             tree.width, detail.width = f"{share}fr", f"{100 - share}fr"

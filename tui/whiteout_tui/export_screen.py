@@ -29,6 +29,7 @@ from whiteout_tui.formats import duration_text, exact_size, short_size
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.result_table import ResultTable, Value
 from whiteout_tui.shell import shell_word
+from whiteout_tui.state import state_of
 from whiteout_tui.words import words_of
 
 _PAUSE = 0.1
@@ -202,6 +203,7 @@ class ExportScreen(ModalScreen[None]):
                 raise UsageError("the level is a whole number, or empty for the default") from None
         if not store.strip():
             raise UsageError("name the directory of the store to write to")
+        state_of(self.app).store = os.path.abspath(os.path.expanduser(store))
         return Wish(
             compression, level, os.path.expanduser(store), self.query_one("#tag", Input).value
         )
