@@ -184,7 +184,7 @@ IN_THE_PICKER = (
     Press("r", r"\d snapshot", "PICKER.reload"),
     Press("/", "", "PICKER.filter"),
     *(Press(key) for key in "every-action"),
-    Press("Enter", r"1 of \d"),
+    Press("Enter", r"1 of \d(.|\n)*Enter open"),
     Press("Escape", r"\d snapshot", "PICKER.unfilter", gone="1 of "),
     Press("/"),
     *(Press(key) for key in "every-action"),
