@@ -23,6 +23,7 @@ from whiteout.snapshot import Snapshot
 from whiteout.verdicts import Opaque
 from whiteout.wording import explanation
 
+pytestmark = pytest.mark.root
 OVERRIDE = "user.containers.override_stat"
 LOWER = {
     "again": {"x": File(b"1")},

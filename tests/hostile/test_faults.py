@@ -37,6 +37,7 @@ _READING = [
     ("getdents64", "EIO", True),
     ("newfstatat", "EIO", True),
     ("openat", "EMFILE", True),
+    ("openat", "EACCES", True),
     ("/listxattr$", "EIO", True),
     ("/getxattr$", "EIO", True),
     ("readlinkat", "EIO", True),

@@ -52,7 +52,7 @@ class Terminal:
 
     def wait(self, sign: str | Callable[[str], object]) -> str:
         """The screen, once it shows *sign*."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             text = self.text()
             if sign in text if isinstance(sign, str) else sign(text):

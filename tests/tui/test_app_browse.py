@@ -49,6 +49,7 @@ def browse(pilot: Pilot[None]) -> BrowseScreen:
     return screen
 
 
+@pytest.mark.root  # the goldens tell owners
 @pytest.mark.usefixtures("as_root_owns_it")
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "{}x{}".format(*size))
 @pytest.mark.parametrize("place", PLACES)

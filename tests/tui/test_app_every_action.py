@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,8 +72,8 @@ PROMPTS = (
     Press("N", r"1/\d+|1 of \d+", "BROWSE.previous_match"),
     Press("Escape", gone="“added”"),
     Press("f", "", "BROWSE.filter"),
-    Press("D"),
-    Press("Escape", "big-added-file", "PROMPT.leave_prompt"),
+    Press("D", gone="big-added-file"),
+    Press("Escape", "big-added-file", "PROMPT.leave_prompt", gone="Filter D"),
     Press(":"),
     Press("/"),
     Press("b"),
@@ -132,7 +133,7 @@ WHOLE = (
     Press("Down", at("/opaque-directory"), "LINES.line_down"),
     Press("Up", at("/etc"), "LINES.line_up"),
     Press("NPage", "", "LINES.lines_down", gone="Entries and bytes of content"),
-    Press("PPage", r"\n /(hard-links|etc|opaque-directory)\s*\n", "LINES.lines_up"),
+    Press("PPage", r"\n /(hard-links|etc|opaque-directory|odd-names)\s*\n", "LINES.lines_up"),
     Press("G", r"touched\.conf|\d  [AM] /", "LINES.last_line"),
     Press("g", at("/etc"), "LINES.first_line"),
     Press("Tab", at("/big-added-file.txt"), "SURVEY.next_section"),
@@ -205,6 +206,8 @@ def carry_out(presses: tuple[Press, ...], start: Start, directory: Path, *argume
     shown.wait("✓" if arguments else "mount")
     for press in presses:
         shown.press(press.key)
+        if not press.sign:
+            time.sleep(0.3)  # as a person types: nothing on the screen tells when to go on
         if press.sign or press.gone:
             what = f"{press.action or press.key}: {press.sign or 'no ' + press.gone}"
 

@@ -88,6 +88,7 @@ async def look_at(pilot: Pilot[None], path: bytes) -> None:
     await pilot.pause()
 
 
+@pytest.mark.root  # the goldens tell owners and devices
 @pytest.mark.usefixtures("as_root_owns_it")
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "{}x{}".format(*size))
 def test_every_tab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:

@@ -58,6 +58,7 @@ async def look(pilot: Pilot[None], key: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x36"])
 @pytest.mark.parametrize("name", SCREENS)
+@pytest.mark.root  # the goldens tell owners and devices
 @pytest.mark.usefixtures("as_root_owns_it")
 def test_golden(name: str, size: tuple[int, int], tmp_path: Path) -> None:
     async def drive(pilot: Pilot[None]) -> None:
