@@ -141,7 +141,7 @@ WHOLE = (
     Press("c", "✓ complete", "SURVEY.toggle_walk"),
     Press("Escape", "flag", "VIEW.close_view"),
     Press("F", "same size and time, other content", "BROWSE.findings"),
-    Press("Enter", at("/same-size-and-time-but-other-content.txt"), "LINES.choose"),
+    Press("Enter", r"1 Why(.|\n)*/same-size-and-time-but-other-content.txt", "LINES.choose"),
     Press("i", "mount -t overlay", "BROWSE.glossary"),
     Press("Escape", "flag"),
 )
