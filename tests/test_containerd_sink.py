@@ -18,7 +18,7 @@ from support.trees import File, make
 from whiteout.cancel import CancelToken
 from whiteout.containerdapi import ContainerdClient
 from whiteout.contentstore import Descriptor
-from whiteout.errors import Cancelled, DigestMismatch, StoreError, UsageError
+from whiteout.errors import Cancelled, DigestMismatch, NotFound, StoreError, UsageError
 from whiteout.labels import UNCOMPRESSED
 from whiteout.mediatypes import GZIP, TAR, ZSTD
 from whiteout.opening import open_pair
@@ -200,3 +200,15 @@ def test_grpc_is_imported_only_when_it_is_used(tmp_path: Path) -> None:
     )
     told = python(script)
     assert b"pip install 'whiteout[containerd]'" in told.stdout
+
+
+def test_what_was_written_can_be_read_again(
+    engine: Engine, sink: Containerd, tmp_path: Path
+) -> None:
+    result = export_to(sink, [simple(tmp_path, 3 << 20)], media_type=TAR)
+    digest = result.layers[0].descriptor.digest
+    with sink.reading(CancelToken()) as blobs:
+        with blobs.open(digest) as file:
+            assert hashlib.sha256(file.read()).hexdigest() == digest.removeprefix("sha256:")
+        with pytest.raises(NotFound):
+            blobs.open("sha256:" + "0" * 64)

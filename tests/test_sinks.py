@@ -35,7 +35,7 @@ from whiteout.sinks.model import Action, Step
 from whiteout.sinks.run import export_to, whole_stack
 from whiteout.sinks.spelling import parse_sink
 from whiteout.snapshot import Snapshot
-from whiteout.verify import verify_blob
+from whiteout.verify import verify_blob, verify_stream
 
 
 @pytest.fixture
@@ -498,3 +498,20 @@ def _config_of(layout: Path) -> str:
     config = manifest["config"]
     assert isinstance(config, dict)
     return str(config["digest"])
+
+
+@pytest.mark.parametrize("media_type", [TAR, GZIP])
+@pytest.mark.parametrize("kind", ["oci", "docker-archive"])
+def test_what_a_sink_holds_can_be_read_again(kind: str, media_type: str, tmp_path: Path) -> None:
+    sink = parse_sink(f"{kind}:{tmp_path / 'place'}")
+    result = export_to(sink, [simple(tmp_path)], media_type=media_type)
+    (layer,) = result.layers
+    with sink.reading(CancelToken()) as blobs, blobs.open(layer.descriptor.digest) as file:
+        found = verify_stream(file, layer.descriptor.digest, label=layer.diff_id)
+    assert found.ok
+    assert found.size == layer.descriptor.size
+
+
+def test_a_storage_keeps_no_blobs() -> None:
+    with pytest.raises(UsageError, match="no blobs"):
+        parse_sink("containers-storage:localhost/x:1").reading(CancelToken())

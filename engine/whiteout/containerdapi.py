@@ -7,6 +7,7 @@ protobuf are imported when a client is made; they come with the extra ``containe
 
 from __future__ import annotations
 
+import io
 import os
 import queue
 import time
@@ -14,11 +15,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from whiteout.contentstore import Descriptor
 from whiteout.display import display_path, display_text
 from whiteout.errors import DigestMismatch, NotFound, RefLocked, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 DEFAULT_ADDRESS = "/run/containerd/containerd.sock"
 #: Bytes of content in one message; the server takes at most 16 MiB.
@@ -44,6 +48,8 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "InfoRequest": {"digest": (1, _STRING)},
     "InfoResponse": {"info": (1, "Info")},
     "UpdateRequest": {"info": (1, "Info"), "update_mask": (2, "FieldMask")},
+    "ReadContentRequest": {"digest": (1, _STRING), "offset": (2, _INT64), "size": (3, _INT64)},
+    "ReadContentResponse": {"offset": (1, _INT64), "data": (2, _BYTES)},
     "Status": {
         "ref": (3, _STRING),
         "offset": (4, _INT64),
@@ -90,6 +96,7 @@ _METHODS = {
     "images.v1.Images/Update": ("UpdateImageRequest", "ImageResponse"),
 }
 _WRITE_METHOD = "content.v1.Content/Write"
+_READ_METHOD = "content.v1.Content/Read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,22 @@ class ContainerdClient:
             self._metadata.pop()
             with suppress(StoreError):
                 self._call("leases.v1.Leases/Delete", id=lease)
+
+    def open(self, digest: str, /) -> BinaryIO:
+        """The blob *digest* as a stream; reading it raises :class:`StoreError`, too.
+
+        Raises:
+            NotFound: it is not in the namespace.
+        """
+        self._call("content.v1.Content/Info", digest=digest)
+        request = self._types["ReadContentRequest"]
+        call = self._channel.unary_stream(
+            f"/containerd.services.{_READ_METHOD}",
+            request_serializer=request.SerializeToString,
+            response_deserializer=self._types["ReadContentResponse"].FromString,
+        )
+        stream = _Stream(self, call(request(digest=digest), metadata=self._metadata))
+        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stream), CHUNK))
 
     def labels(self, digest: str) -> dict[str, str]:
         """The labels of the blob *digest*.
@@ -315,6 +338,35 @@ class ContainerdClient:
         if code is status.DEADLINE_EXCEEDED:
             return StoreError(f"containerd at {shown} has not answered for {_SECONDS:.0f} s")
         return StoreError(f"containerd at {shown} refused: {said}")
+
+
+class _Stream(io.RawIOBase):
+    """The bytes of a blob as the server sends them."""
+
+    def __init__(self, client: ContainerdClient, responses: Any) -> None:
+        self._client = client
+        self._responses = responses
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        while not self._rest:
+            try:
+                self._rest = memoryview(next(self._responses).data)
+            except StopIteration:
+                return 0
+            except self._client._grpc.RpcError as error:
+                raise self._client._error(error) from None
+        size = min(len(view), len(self._rest))
+        view[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+    def close(self) -> None:
+        self._responses.cancel()
+        super().close()
 
 
 class _AlreadyExists(StoreError):

@@ -85,4 +85,4 @@ def _unnamed_file(target: bytes) -> Iterator[int]:
 def write_error(target: bytes | int, error: OSError) -> StoreError:
     """A :class:`StoreError` on writing *target*."""
     where = "standard output" if isinstance(target, int) else display_path(target)
-    return StoreError(f"cannot write {where}: {reason_of(error)}; give another file with -o")
+    return StoreError(f"cannot write {where}: {reason_of(error)}; give another file")

@@ -8,7 +8,7 @@ blocks of zeros, and nothing else. Source: POSIX pax, GNU tar's manual, Go's ``a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whiteout.display import display_name
 from whiteout.errors import WhiteoutError
@@ -38,6 +38,8 @@ class TarEntry:
     """The type flag, a byte of the header."""
     size: int
     """Bytes of content in the archive."""
+    headers: bytes = field(default=b"", repr=False, compare=False)
+    """Its header blocks: those of its PAX records or long names, and the last one its own."""
 
 
 class _Source:
@@ -89,6 +91,7 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
     """
     source = _Source(chunks)
     number, first, pending = 0, True, False
+    before = b""
     extended: dict[bytes, bytes] = {}
     while True:
         header = source.read(BLOCK)
@@ -111,6 +114,8 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
         if kind in (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK):
             content = _special(source, size, where)
             pending = pending or kind != _PAX_GLOBAL
+            if kind != _PAX_GLOBAL and len(before) < _MAX_SPECIAL:
+                before += header + content + bytes(-size % BLOCK)
             if kind == _PAX:
                 extended.update(pax_records(content, where))
             elif kind == _LONG_NAME:
@@ -128,7 +133,8 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
             raise TarProblem(f"the tar is cut short in the content of {where}")
         number += 1
         extended, pending = {}, False
-        yield TarEntry(name, kind, size)
+        yield TarEntry(name, kind, size, before + header)
+        before = b""
     _check_end(source, number, pending)
 
 

@@ -112,15 +112,37 @@ def verify_blob(
     info = store.info(digest)
     recorded = store.recorded_size(digest)
     label = info.labels.get(UNCOMPRESSED)
+    with store.open(digest) as file:
+        return verify_stream(
+            file, digest, size=recorded, label=label, cancel=cancel, progress=progress
+        )
+
+
+def verify_stream(
+    readable: Readable,
+    digest: str,
+    *,
+    size: int | None = None,
+    label: str | None = None,
+    cancel: CancelToken = NEVER,
+    progress: Progress | None = None,
+) -> Verification:
+    """As :func:`verify_blob`, for the blob *digest* that *readable* gives, wherever it lies.
+
+    *size* in bytes and *label*, the diffID, are what is claimed of it; None claims nothing.
+
+    Raises:
+        StoreError: the blob cannot be read.
+        Cancelled: *cancel* was cancelled.
+    """
+    source = _Measured(readable, cancel, progress)
     try:
-        with store.open(digest) as file:
-            source = _Measured(file, cancel, progress)
-            media_type, entries, diff_id, content_problems = _read_content(source, cancel)
-            while source.read(_CHUNK):
-                pass
+        media_type, entries, diff_id, content_problems = _read_content(source, cancel)
+        while source.read(_CHUNK):
+            pass
     except OSError as error:
         raise StoreError(f"cannot read the blob {digest}: {reason_of(error)}") from None
-    problems = list(_name_problems(digest, source, recorded)) + content_problems
+    problems = list(_name_problems(digest, source, size)) + content_problems
     if diff_id is not None and label is not None and label != diff_id:
         problems.append(
             f"the label {UNCOMPRESSED} says {display_text(label)}, but the tar has the "

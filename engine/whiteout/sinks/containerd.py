@@ -12,7 +12,7 @@ from whiteout.containerdapi import ContainerdClient
 from whiteout.contentstore import ContentStore, Descriptor
 from whiteout.display import display_text
 from whiteout.errors import Cancelled, UsageError
-from whiteout.images import verified_chunks
+from whiteout.images import Blobs, verified_chunks
 from whiteout.labels import UNCOMPRESSED
 from whiteout.sinks.model import Action, PreparedImage, Report, Step, Written, temporary_store
 
@@ -70,6 +70,9 @@ class Containerd:
             cancel.check()
             client.put_image(self.name, built.descriptor)
         return Written(self.describe(), tuple(reused))
+
+    def reading(self, cancel: CancelToken) -> AbstractContextManager[Blobs]:
+        return self._client()
 
     def _client(self) -> ContainerdClient:
         return ContainerdClient(self.namespace, self.address or None)

@@ -18,6 +18,7 @@ from whiteout.cancel import CancelToken
 from whiteout.contentstore import ContentStore
 from whiteout.display import display_text
 from whiteout.errors import StoreError, UsageError
+from whiteout.images import Blobs
 from whiteout.mediatypes import ZSTD
 from whiteout.ocilayout import add_image
 from whiteout.references import parse_reference
@@ -90,6 +91,11 @@ class ContainersStorage:
                     verb = ["pull", f"docker-archive:{archive}"]
                 _run([program, *_places(store), *verb], report, cancel)
         return Written(f"containers-storage:{display_text(self.name.removesuffix(name) + full)}")
+
+    def reading(self, cancel: CancelToken) -> AbstractContextManager[Blobs]:
+        raise UsageError(
+            f"{self.describe()} keeps layers unpacked, and no blobs that could be read again"
+        )
 
     def _parts(self) -> tuple[tuple[str, str, str, str] | None, str]:
         """The storage before the name, in its parts, and the name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from whiteout.cancel import CancelToken
@@ -18,6 +18,8 @@ from whiteout.digests import encoded
 from whiteout.display import display_text
 from whiteout.durable import write_all
 from whiteout.errors import UsageError
+from whiteout.imagearchives import ImageArchive
+from whiteout.images import Blobs
 from whiteout.layoutfiles import INDEX_TYPE, REF_NAME, compact_json
 from whiteout.mediatypes import ZSTD
 from whiteout.outfile import file_target, write_error
@@ -64,6 +66,9 @@ class DockerArchive:
 
             self._write(image, put, report, cancel)
         return Written(self.describe())
+
+    def reading(self, cancel: CancelToken) -> AbstractContextManager[Blobs]:
+        return nullcontext(ImageArchive(os.path.abspath(self.path)))
 
     def _write(
         self,

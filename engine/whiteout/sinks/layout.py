@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from whiteout.cancel import CancelToken
 from whiteout.contentstore import ContentStore
 from whiteout.display import display_text
+from whiteout.images import Blobs
 from whiteout.ocilayout import add_image, check_tag
 from whiteout.sinks.model import PreparedImage, Report, Written, copy_layers
 
@@ -36,3 +37,6 @@ class OciLayout:
         cancel.check()
         add_image(image.store, image.built, self.tag)
         return Written(self.describe(), reused)
+
+    def reading(self, cancel: CancelToken) -> AbstractContextManager[Blobs]:
+        return nullcontext(ContentStore(os.path.abspath(self.path), create=False))

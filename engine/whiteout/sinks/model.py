@@ -105,6 +105,15 @@ class Sink(Protocol):
             Cancelled: *cancel* was cancelled.
         """
 
+    def reading(self, cancel: CancelToken) -> AbstractContextManager[Blobs]:
+        """The blobs that the sink holds, to be read again within the block.
+
+        Raises:
+            NotFound: there is no such sink any more.
+            StoreError: it cannot be read.
+            UsageError: it keeps no blobs.
+        """
+
 
 @contextmanager
 def temporary_store() -> Iterator[ContentStore]:

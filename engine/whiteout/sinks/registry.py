@@ -11,7 +11,7 @@ from whiteout.contentstore import ContentStore, Descriptor
 from whiteout.digests import digest_of
 from whiteout.display import display_text
 from whiteout.errors import UsageError
-from whiteout.images import LayerRef
+from whiteout.images import Blobs, LayerRef
 from whiteout.references import Reference
 from whiteout.registry import Repository
 from whiteout.sinks.model import (
@@ -63,6 +63,12 @@ class Registry:
             cancel.check()
             repository.put_manifest(self.reference.tag, built.descriptor, built.manifest)
         return Written(self.describe(), tuple(reused))
+
+    def reading(self, cancel: CancelToken) -> AbstractContextManager[Blobs]:
+        reference = self.reference
+        return Repository(
+            reference.host, reference.repository, plain_http=self.plain_http, cancel=cancel
+        )
 
     def _repository(self, other: str | None, cancel: CancelToken | None = None) -> Repository:
         return Repository(
