@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -206,8 +205,6 @@ def carry_out(presses: tuple[Press, ...], start: Start, directory: Path, *argume
     shown.wait("✓" if arguments else "mount")
     for press in presses:
         shown.press(press.key)
-        if not press.sign:
-            time.sleep(0.3)  # as a person types: nothing on the screen tells when to go on
         if press.sign or press.gone:
             what = f"{press.action or press.key}: {press.sign or 'no ' + press.gone}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from textual import events
 from textual.app import App
 from textual.screen import Screen
 
@@ -15,6 +16,7 @@ from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.help_screen import HelpScreen
 from whiteout_tui.jobs import wait_for_jobs
+from whiteout_tui.keyqueue import KeyQueue
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.palette import ActionProvider
 from whiteout_tui.picker_screen import PickerScreen
@@ -48,6 +50,14 @@ class WhiteoutApp(App[None]):
         self._root = root
         self._snapshot = snapshot
         self._store_path = store_path
+        self._keys = KeyQueue(self, super().on_event)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Every key in its turn."""
+        if self._keys.takes(event):
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Take the colours that were chosen the last time."""
