@@ -1,16 +1,21 @@
 """BuildKit as a source.
 
-Debian has no buildkitd. Its worker keeps the very files of containerd's overlay snapshotter and
-metadata, so a real containerd makes those here, in the places where BuildKit has them; the database
-of cache records, which only BuildKit writes, is written by the tests as BuildKit's source has it.
+Debian has BuildKit in dockerd, which builds an image here. It has no buildkitd: that one's worker
+keeps the very files of containerd's overlay snapshotter and metadata, so a real containerd makes
+those, in the places where BuildKit has them; its database of cache records is written by the tests
+as BuildKit's source has it.
 """
 
 from __future__ import annotations
 
+import http.client
+import io
 import json
 import os
 import shutil
+import socket
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +23,7 @@ import pytest
 
 from support.boltwriter import Tree, bolt
 from support.commands import Outcome, whiteout
-from support.engines import Containerd, containerd
+from support.engines import Containerd, Docker, containerd, dockerd
 from whiteout.sources.bolt import open_bolt
 from whiteout.sources.buildkitmeta import cache_records
 from whiteout.sources.model import Kind, Record
@@ -172,3 +177,87 @@ def test_a_damaged_cache_is_a_row_with_the_reason(tmp_path: Path) -> None:
     (only,) = discover(Root(os.fsencode(tmp_path)), ["buildkit"])
     assert only.kind is Kind.STORE
     assert "metadata_v2.db is no bbolt database" in str(only.problem)
+
+
+# the BuildKit in dockerd
+
+DOCKERFILE = b"""\
+FROM scratch
+COPY busybox /bin/busybox
+RUN ["/bin/busybox", "mkdir", "/made"]
+RUN ["/bin/busybox", "rmdir", "/made"]
+"""
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[Docker]:
+    """A dockerd whose BuildKit has built the image ``built:1``."""
+    with dockerd() as engine:
+        build(engine.address.removeprefix("unix://"))
+        yield engine
+
+
+def build(address: str) -> None:
+    """Ask for a build by BuildKit as the API of Docker has it: no other client is needed."""
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.add(shutil.which("busybox") or "", "busybox")
+        member = tarfile.TarInfo("Dockerfile")
+        member.size = len(DOCKERFILE)
+        tar.addfile(member, io.BytesIO(DOCKERFILE))
+    connection = http.client.HTTPConnection("docker", timeout=60)
+    with socket.socket(socket.AF_UNIX) as connection.sock:
+        connection.sock.connect(address)
+        connection.request(
+            *("POST", "/build?version=2&t=built:1&networkmode=none", context.getvalue()),
+            {"Content-Type": "application/x-tar"},
+        )
+        answer = connection.getresponse().read()
+    assert b"Successfully tagged built:1" in answer, answer[-2000:]
+
+
+@pytest.mark.root
+@pytest.mark.peer("dockerd", "docker", "busybox", "runc")
+def test_the_cache_of_dockerd_is_what_docker_lists(docker: Docker) -> None:
+    usage = json.loads(docker.docker("system", "df", "-v", "--format", "{{json .BuildCache}}"))
+    found = listed(docker.root)
+    assert set(found) == {f"buildkit:{each['ID']}" for each in usage}
+    assert all((each.kind, each.problem) == (Kind.BUILD_STEP, None) for each in found.values())
+    by_name = {each.name: each for each in found.values()}
+    made = by_name["mount / from exec /bin/busybox mkdir /made"]
+    gone = by_name["mount / from exec /bin/busybox rmdir /made"]
+    assert (made.layers, gone.layers) == (2, 3)
+    assert made.target == f"buildkit:{gone.parent}"
+    others = discover(Root(os.fsencode(docker.root)), ["docker"])
+    assert {each.kind for each in others} == {Kind.IMAGE, Kind.IMAGE_LAYER}
+
+
+@pytest.mark.root
+@pytest.mark.peer("dockerd", "docker", "busybox", "runc")
+def test_the_steps_of_a_build_are_the_layers_of_its_image(docker: Docker, run: Run) -> None:
+    root = Root(os.fsencode(docker.root))
+    name = "mount / from exec /bin/busybox rmdir /made"
+    stack = resolve(f"buildkit:{name}", root).stack()
+    image = resolve("docker:built:1", root).stack()
+    assert [layer.path for layer in stack.layers] == [layer.path for layer in image.layers]
+    assert [layer.name for layer in stack.layers][:2] == [name, name.replace("rmdir", "mkdir")]
+    target = next(each.target for each in listed(docker.root).values() if each.name == name)
+    assert run("changes", target, "--root", docker.root).done().stdout == b"D /made\n"
+    below = run("changes", target, "--layer", "2", "--root", docker.root).done().stdout
+    assert b"A /made\n" in below
+
+
+@pytest.mark.root
+@pytest.mark.peer("dockerd", "docker", "busybox", "runc")
+def test_no_damage_of_its_database_leads_out(docker: Docker, tmp_path: Path) -> None:
+    copy = tmp_path / "docker"
+    subprocess.run(["cp", "-a", docker.root, copy], check=True)
+    hostile: Tree = {
+        key: {b"committed": value}
+        for key, value in ((b"a", b"../../../etc"), (b"b", b"/etc"), (b"c", b"\xff\0"), (b"", b"."))
+    }
+    (copy / "buildkit/snapshots.db").write_bytes(bolt(hostile))
+    assert not [each for each in listed(copy).values() if each.problem is None]
+    (copy / "buildkit/snapshots.db").write_bytes(b"\0" * 9000)
+    for record in listed(copy).values():
+        assert "its snapshot is not in" in str(record.problem)

@@ -2,7 +2,8 @@
 
 A worker for runc keeps containerd's two databases in a directory of its own; one for containerd
 has its snapshots there, in the namespace ``buildkit`` (``worker/runc/runc.go``,
-``worker/containerd/containerd.go``).
+``worker/containerd/containerd.go``). The one in dockerd has them with Docker's graph driver
+(:mod:`whiteout.sources.dockerbuild`), or in containerd's namespace ``moby``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from whiteout.display import display_path
 from whiteout.errors import ReadError, reason_of
@@ -19,8 +20,11 @@ from whiteout.sources.bolt import open_bolt
 from whiteout.sources.buildkitmeta import CacheRecord, cache_records
 from whiteout.sources.containerd import group_of, store_records, unreadable
 from whiteout.sources.containerdroots import StoreRoot, store_roots
+from whiteout.sources.docker import data_roots
+from whiteout.sources.dockerbuild import build_records
 from whiteout.sources.model import Kind, LayerStack, Record
 from whiteout.sources.naming import choose
+from whiteout.sources.places import Place
 from whiteout.sources.processes import processes
 from whiteout.sources.root import Root
 
@@ -30,10 +34,27 @@ _CONFIG = b"/etc/buildkit/buildkitd.toml"
 _CONFIG_IN_HOME = b".config/buildkit/buildkitd.toml"
 _METADATA = b"metadata_v2.db"
 _NAMESPACE = "buildkit"
+_NAMESPACE_OF_DOCKER = "moby"
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerRoot(StoreRoot):
-    """The directory of one worker, such as ``/var/lib/buildkit/runc-overlayfs``."""
+    """The directory of one worker, such as ``/var/lib/buildkit/runc-overlayfs``.
+
+    ``docker`` is the data root of the dockerd that it is in.
+    """
+
+    docker: Place | None = None
+
+    @property
+    def has_graph_driver(self) -> bool:
+        """Whether its layers are in Docker's graph driver."""
+        return self.docker is not None and os.path.basename(self.path) == b"buildkit"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others than BuildKit have their snapshots in the same place."""
+        return self.docker is not None and not self.has_graph_driver
 
     @property
     def meta(self) -> bytes:
@@ -69,13 +90,13 @@ class BuildKitSource:
 def worker_roots(root: Root) -> Iterator[WorkerRoot]:
     """The workers of every BuildKit below *root*, each once."""
     seen: set[tuple[int, int]] = set()
-    for place, inside in _places(root):
+    for place, inside, docker in _places(root):
         for path in _workers(place):
             with suppress(OSError):
                 status = os.stat(path)
                 if (status.st_dev, status.st_ino) not in seen:
                     seen.add((status.st_dev, status.st_ino))
-                    yield WorkerRoot(path, inside)
+                    yield WorkerRoot(path, inside, docker=docker)
 
 
 def _workers(place: bytes) -> Iterator[bytes]:
@@ -100,8 +121,16 @@ def _has_records(path: bytes) -> bool:
     return os.path.lexists(os.path.join(path, _METADATA)) and not os.path.islink(path)
 
 
-def _places(root: Root) -> Iterator[tuple[bytes, Root]]:
-    """The root directories of BuildKit: usual ones, configured ones, and those of daemons."""
+def _places(root: Root) -> Iterator[tuple[bytes, Root, Place | None]]:
+    """The root directories of BuildKit: those of every dockerd, and those of buildkitd."""
+    for docker in data_roots(root):
+        yield os.path.join(docker.path, b"buildkit"), docker.root, docker
+    for place, inside in _places_of_its_own(root):
+        yield place, inside, None
+
+
+def _places_of_its_own(root: Root) -> Iterator[tuple[bytes, Root]]:
+    """Where buildkitd is: usual directories, configured ones, and those of running daemons."""
     homes = root.homes()
     for config in (_CONFIG, *(os.path.join(home, _CONFIG_IN_HOME) for home in homes)):
         yield from _configured(root, config)
@@ -142,13 +171,13 @@ def _worker_records(worker: WorkerRoot, root: Root) -> Iterator[Record]:
             snapshots.setdefault(record.name, record)
     steps = {key: each.description for each in known for key in each.snapshots}
     taken = set()
-    for each in known:
+    for each in _without_twins(known):
         key = next((key for key in each.snapshots if key in snapshots), None)
         taken.add(key)
         snapshot = snapshots.get(key) if key is not None else None
         yield _build_step(worker, each, snapshot, steps)
     for key, record in snapshots.items():
-        if key not in taken:
+        if key not in taken and not worker.is_shared:
             yield replace(
                 record,
                 target=f"buildkit:{key}",
@@ -158,14 +187,34 @@ def _worker_records(worker: WorkerRoot, root: Root) -> Iterator[Record]:
             )
 
 
+def _without_twins(known: list[CacheRecord]) -> Iterator[CacheRecord]:
+    """*known* without the committed twin that a step has beside it, of the same layer.
+
+    (``equalMutable``; BuildKit's own list leaves it out as well.) Its id and size are the step's.
+    """
+    ids = {each.id for each in known}
+    twins = {each.mutable: each for each in known if each.mutable in ids and each.mutable}
+    for each in known:
+        twin = twins.get(each.id)
+        if twin is not None:
+            size = twin.size if each.size is None else each.size
+            yield replace(each, size=size, snapshots=(*each.snapshots, *twin.snapshots))
+        elif twins.get(each.mutable) is not each:
+            yield each
+
+
 def _snapshots(worker: WorkerRoot, root: Root) -> Iterator[Record]:
-    """The snapshots of *worker*: its own, or those that containerd keeps for it."""
+    """The snapshots of *worker*: its own, or those that Docker or containerd keeps for it."""
+    if worker.docker is not None and worker.has_graph_driver:
+        yield from build_records(worker.docker, group_of("buildkit", worker))
+        return
     if os.path.lexists(worker.meta):
         yield from store_records(worker, "buildkit")
         return
+    namespace = _NAMESPACE if worker.docker is None else _NAMESPACE_OF_DOCKER
     for place in store_roots(root):
         for record in store_records(place):
-            if record.target.startswith(f"containerd://{_NAMESPACE}/"):
+            if record.target.startswith(f"containerd://{namespace}/"):
                 yield record
 
 

@@ -18,8 +18,9 @@ from whiteout.sources.containerdtypes import text
 class CacheRecord:
     """One record of the build cache.
 
-    ``snapshots`` are the keys under which its layer may be, the likeliest first. ``lazy`` tells
-    that it is a blob which was not unpacked yet.
+    ``snapshots`` are the keys under which its layer may be, the likeliest first. ``mutable`` is the
+    record that is not committed yet and has the same layer, if any. ``lazy`` tells that it is a
+    blob which was not unpacked yet.
     """
 
     id: str
@@ -31,6 +32,7 @@ class CacheRecord:
     snapshots: tuple[str, ...]
     images: tuple[str, ...]
     lazy: bool
+    mutable: str = ""
 
 
 def cache_records(bolt: Bolt) -> Iterator[CacheRecord]:
@@ -78,4 +80,5 @@ def _record(id: str, values: dict[str, object]) -> CacheRecord:
         tuple(filter(None, keys)),
         tuple(each for each in images if isinstance(each, str)) if isinstance(images, list) else (),
         values.get("cache.blobonly") is True,
+        string("cache.equalMutable"),
     )

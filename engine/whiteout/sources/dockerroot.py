@@ -21,12 +21,14 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from whiteout.digests import chain_ids
 from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, ReadError, read_error, reason_of
+from whiteout.sources.bolt import open_bolt
 from whiteout.sources.documents import (
     Document,
     members,
@@ -46,6 +48,7 @@ _CONTAINERD = ("overlayfs", "stargz", "nydus")
 """Values of ``Driver`` that are snapshotters of containerd, not graph drivers."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LATEST = ":latest"
+_BUILD_SNAPSHOTS = b"buildkit/snapshots.db"
 
 
 def is_data_root(path: bytes) -> bool:
@@ -105,7 +108,7 @@ class DataRoot:
         yield from self._containers()
         for driver in DRIVERS:
             if os.fsencode(driver) in drivers:
-                yield from _Graph(self._place, driver).records()
+                yield from Graph(self._place, driver).records()
         others = sorted(os.fsdecode(name) for name in drivers if os.fsdecode(name) not in DRIVERS)
         for driver in others:
             yield self._unreadable(
@@ -114,7 +117,7 @@ class DataRoot:
             )
 
     def _containers(self) -> Iterator[Record]:
-        graphs = {driver: _Graph(self._place, driver) for driver in DRIVERS}
+        graphs = {driver: Graph(self._place, driver) for driver in DRIVERS}
         try:
             ids = sorted(os.listdir(self._path("containers")))
         except FileNotFoundError:
@@ -136,7 +139,7 @@ class DataRoot:
                 continue
             yield self._container(identity, document, graphs)
 
-    def _container(self, identity: str, document: Document, graphs: dict[str, _Graph]) -> Record:
+    def _container(self, identity: str, document: Document, graphs: dict[str, Graph]) -> Record:
         name = text(document, "Name").removeprefix("/") or identity
         driver = text(document, "Driver")
         graph = graphs.get(driver)
@@ -216,8 +219,8 @@ def _state(document: Document) -> str:
     return "created" if started is None else "exited"
 
 
-class _Graph:
-    """What one graph driver keeps."""
+class Graph:
+    """What one graph driver keeps in a data root."""
 
     def __init__(self, place: Place, driver: str) -> None:
         self._place = place
@@ -364,10 +367,9 @@ class _Graph:
     def container_depth(self, identity: str) -> int | None:
         """How many layers the container has, its own among them; None when that is not known."""
         try:
-            lower = read_line(os.path.join(self._home, self._mount_id(identity), b"lower"))
+            return self.depth(os.fsdecode(self._mount_id(identity)))
         except OSError:
             return None
-        return 1 + lower.count(":") + 1
 
     def _mount_id(self, identity: str) -> bytes:
         path = os.path.join(self._image, b"layerdb/mounts", os.fsencode(identity), b"mount-id")
@@ -389,9 +391,26 @@ class _Graph:
                 f"cannot open the container {display_text(name)}: its mount-id in "
                 f"{display_path(self._image)}/layerdb cannot be read: {reason_of(error)}"
             ) from None
-        return self._directory_stack(name, mount_id, Kind.CONTAINER)
+        return self.directory_stack(name, mount_id, Kind.CONTAINER)
 
     # Directories
+
+    @property
+    def exists(self) -> bool:
+        """Whether the data root has layers of this driver."""
+        return os.path.isdir(self._home)
+
+    def depth(self, directory: str) -> int | None:
+        """How many layers end in *directory*; None where it is gone or cannot be read."""
+        if not _ID.fullmatch(directory):
+            return None
+        own = os.path.join(self._home, os.fsencode(directory))
+        try:
+            return 2 + read_line(os.path.join(own, b"lower")).count(":")
+        except FileNotFoundError:  # the lowest layer has no other
+            return 1 if os.path.isdir(os.path.join(own, b"diff")) else None
+        except OSError:
+            return None
 
     def _stack(self, label: str, chain: tuple[str, ...]) -> LayerStack:
         """The layers of *chain*, chain ids from the bottom up.
@@ -406,9 +425,15 @@ class _Graph:
                 f" {display_text(chain[-1] if chain else label)} is not in the layer database of"
                 f" {display_path(self._image)}"
             )
-        return self._directory_stack(label, os.fsencode(top.cache_id), Kind.IMAGE_LAYER)
+        return self.directory_stack(label, os.fsencode(top.cache_id), Kind.IMAGE_LAYER)
 
-    def _directory_stack(self, label: str, top: bytes, kind: Kind) -> LayerStack:
+    def directory_stack(self, label: str, top: bytes, kind: Kind) -> LayerStack:
+        """The layers below the directory *top* of the driver, itself the topmost.
+
+        Raises:
+            MountError: one of them is not there.
+            ReadError: one of them cannot be read.
+        """
         lower = b""
         own = self._resolved(os.path.join(self._home, top))
         try:
@@ -454,11 +479,8 @@ class _Graph:
             raise read_error("find the layer", path, error) from None
 
     def _strays(self) -> Iterator[Record]:
-        """Directories of the driver that neither an image nor a container has.
-
-        The build cache of BuildKit in dockerd is made of such ones.
-        """
-        known = set(self._by_cache_id)
+        """Directories of the driver that neither an image nor a container nor BuildKit has."""
+        known = {*self._by_cache_id, *build_directories(self._place.path).values()}
         mounts = os.path.join(self._image, b"layerdb/mounts")
         for entry in _listing(mounts):
             for part in (b"mount-id", b"init-id"):
@@ -480,11 +502,29 @@ class _Graph:
                 engine="docker",
                 kind=Kind.SNAPSHOT,
                 group=self._place.group("Docker"),
+                layers=self.depth(name),
                 created=created,
-                notes=("of no image and no container, such as a step of a build",),
+                notes=("of no image and no container",),
                 marks=self._place.marks,
-                opener=partial(self._directory_stack, name, entry, Kind.SNAPSHOT),
+                opener=partial(self.directory_stack, name, entry, Kind.SNAPSHOT),
             )
+
+
+def build_directories(data_root: bytes) -> dict[str, str]:
+    """The directory of the graph driver behind each snapshot of the BuildKit in dockerd.
+
+    It keeps them in ``buildkit/snapshots.db`` (moby: ``builder/builder-next/adapters/snapshot``),
+    a bucket for each snapshot. ``committed`` is the directory; without it that has the name of the
+    snapshot. A bucket with ``iscommitted`` is only such a directory. None where nothing can be
+    read: the records of the cache tell why.
+    """
+    found: dict[str, str] = {}
+    with suppress(ReadError, OSError):
+        for key, bucket in open_bolt(os.path.join(data_root, _BUILD_SNAPSHOTS)).root.buckets():
+            values = dict(bucket.values())
+            if b"iscommitted" not in values:
+                found[os.fsdecode(key)] = os.fsdecode(values.get(b"committed") or key)
+    return found
 
 
 def _listing(directory: bytes) -> list[bytes]:
