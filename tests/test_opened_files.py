@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from whiteout.differ import Finding
+from whiteout.cancel import NEVER
+from whiteout.differ import Finding, PlainFiles
+from whiteout.errors import SnapshotChanged
+from whiteout.layerentries import LayerPlan
 from whiteout.layers import Directories, Layer
 from whiteout.opening import open_pair
 from whiteout.snapshot import Snapshot
+from whiteout.tarwriter import TarWriter
 from whiteout.verdicts import Reason
 
 WHOLE_SECONDS = 1_700_000_000 * 10**9
@@ -119,3 +126,102 @@ def test_a_directory_that_was_expected_to_lack_names_shows_those_it_has(tmp_path
         for directory in (few, many):
             found = [directory.lstat(b"f%d" % number) is not None for number in range(7)]
             assert found == [True] * 5 + [False] * 2
+
+
+def tar_of(rows: Iterable[Finding | PlainFiles]) -> tuple[bytes, int]:
+    """The tar, and how many entries of it came in rows."""
+    written: list[bytes] = []
+    plan, writer, in_rows = LayerPlan(), TarWriter(written.append, NEVER), 0
+    for found in rows:
+        if isinstance(found, PlainFiles):
+            above = plan.directories_above(found)
+        else:
+            above = plan.entries(found)
+        for entry in above:
+            writer.write(entry)
+        if isinstance(found, PlainFiles):
+            writer.write_files(found)
+            in_rows += len(found.files)
+    writer.finish()
+    return b"".join(written), in_rows
+
+
+def assert_same_tar(snapshot: Snapshot, least: int) -> None:
+    with snapshot.findings() as findings:
+        expected, none = tar_of(findings)
+    with snapshot.findings_in_rows() as rows:
+        found, in_rows = tar_of(rows)
+    assert found == expected
+    assert none == 0 and in_rows >= least
+
+
+@pytest.mark.parametrize("differ", ["overlay", "walking"])
+def test_files_in_rows_make_the_same_tar(snapshot: Snapshot, tmp_path: Path, differ: str) -> None:
+    upper = tmp_path / "upper"
+    odd = upper / "merged" / "added"
+    for number in range(600):  # more than one row
+        write(odd / f"f{number:03}", b"c" * (number % 513))
+    write(odd / "é".ljust(120, "n"), b"a PAX header")
+    write(odd / ("p" * 90) / ("q" * 90), b"a prefix")
+    write(odd / "whiteout", b"")
+    os.setxattr(odd / "whiteout", "user.overlay.whiteout", b"y")
+    write(odd / "attribute", b"kept apart from what matters")
+    os.setxattr(odd / "attribute", "user.comment", b"-")
+    write(odd / "large", b"l" * (1 << 20))
+    write(odd / "before 1970", b"")
+    os.utime(odd / "before 1970", ns=(-1, -1))
+    snapshot = open_pair(
+        os.fsencode(upper),
+        [os.fsencode(tmp_path / "lower"), os.fsencode(tmp_path / "lowest")],
+        userxattr=True,
+        differ=differ,
+    )
+    assert_same_tar(snapshot, 600 if differ == "overlay" else 0)
+
+
+_NAMES = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=60)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.dictionaries(_NAMES.filter(lambda name: name not in (".", "..")), st.integers(0, 7)),
+    st.integers(0, 0o7777),
+)
+def test_rows_are_nothing_but_findings_read_ahead(kinds: dict[str, int], mode: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        upper, lower = Path(directory, "upper"), Path(directory, "lower")
+        for place in (upper, upper / "new", lower):
+            place.mkdir()
+        linked = 0
+        for name, kind in kinds.items():
+            file = (upper / "new" if kind % 2 else upper) / name
+            if len(os.fsencode(name)) > 255 or file.exists():
+                continue
+            write(file, b"x" * kind * 300)
+            if kind == 3:
+                linked += 1
+                os.link(file, upper / f"{linked}.link")
+            if kind == 4:
+                write(lower / name, b"x" * kind * 300)
+            if kind == 5:
+                file.chmod(mode | 0o400)
+        assert_same_tar(open_pair(os.fsencode(upper), [os.fsencode(lower)], userxattr=True), 0)
+
+
+def test_a_file_that_changes_its_size_in_a_row_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "upper" / "new" / "f", b"12345")
+    (tmp_path / "lower").mkdir()
+    snapshot = open_pair(os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")])
+    read = os.read
+
+    def growing(descriptor: int, size: int) -> bytes:
+        with (tmp_path / "upper" / "new" / "f").open("ab") as file:
+            file.write(b"more")
+        return read(descriptor, size)
+
+    with snapshot.findings_in_rows() as rows:
+        monkeypatch.setattr(os, "read", growing)
+        with pytest.raises(SnapshotChanged, match="grew while it was read"):
+            list(rows)

@@ -21,14 +21,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from itertools import takewhile
+from typing import NamedTuple, cast
 
 from whiteout.cancel import CancelToken
 from whiteout.comparison import compare, compare_directories_only
 from whiteout.display import display_path
 from whiteout.entries import is_whiteout_device
 from whiteout.errors import NotFound, ReadError, SnapshotChanged, read_error
-from whiteout.layers import Directories, Marks
+from whiteout.layers import Directories, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks
 from whiteout.merged import MergedDirectory, MergedView, Node
 from whiteout.verdicts import ChangeKind, Method, Opaque, Reason, Verdict
@@ -39,6 +40,8 @@ _ADDED, _ADDED_IN_NEW, _SAME = Reason.ADDED, Reason.ADDED_IN_NEW, Reason.SAME
 _OVERLAY, _WALKING = Method.OVERLAY, Method.WALKING
 _NOT_OPAQUE = Opaque.NO
 _PLAIN = Marks.PLAIN
+#: Of how many names at once it is asked whether they are plain files.
+_LONGEST_ROW = 256
 
 
 class Rules(Enum):
@@ -56,6 +59,16 @@ class Finding(NamedTuple):
     verdict: Verdict
     node: Node | None
     base: Node | None
+
+
+class PlainFiles(NamedTuple):
+    """Files in a row in the directory at ``path``: each of them added, plain, and read already.
+
+    This is how a layer that is written gets most of its files, instead of a finding for each.
+    """
+
+    path: bytes
+    files: list[PlainFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +157,48 @@ class Standing(ABC):
             Cancelled: the token was cancelled.
         """
         for name in self.listing():
-            try:
-                finding = self.finding(name)
-                if (finding is None or finding.node is None) and self.has_lost(name):
-                    raise SnapshotChanged(
-                        f"{display_path(self.child_path(name))} vanished while its directory was"
-                        " read; stop what writes to the snapshot and try again",
-                        self.child_path(name),
-                    )
-            except ReadError as error:
-                finding = Finding(self._unreadable(name, str(error)), None, None)
+            finding = self._finding_or_unreadable(name)
             if finding is not None:
                 yield finding
+
+    def entries_in_rows(self) -> Iterator[Finding | PlainFiles]:
+        """As :meth:`entries`, but added plain files that follow each other come in one piece.
+
+        Raises:
+            ReadError: the directory cannot be listed.
+            SnapshotChanged: a plain file has not the size that it said.
+            Cancelled: the token was cancelled.
+        """
+        names = self.listing()
+        position = 0
+        while position < len(names):
+            self.trees.cancel.check()
+            files = self._plain_files(names[position : position + _LONGEST_ROW])
+            if files:
+                yield PlainFiles(self.path, files)
+                position += len(files)
+                continue
+            finding = self._finding_or_unreadable(names[position])
+            if finding is not None:
+                yield finding
+            position += 1
+
+    def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
+        """The first of *names*, as many as are surely added plain files; mostly all or none."""
+        return []
+
+    def _finding_or_unreadable(self, name: bytes) -> Finding | None:
+        try:
+            finding = self.finding(name)
+            if (finding is None or finding.node is None) and self.has_lost(name):
+                raise SnapshotChanged(
+                    f"{display_path(self.child_path(name))} vanished while its directory was"
+                    " read; stop what writes to the snapshot and try again",
+                    self.child_path(name),
+                )
+        except ReadError as error:
+            return Finding(self._unreadable(name, str(error)), None, None)
+        return finding
 
     def has_lost(self, name: bytes) -> bool:
         """Whether the upper side listed *name*, which it does not have any more."""
@@ -198,6 +241,13 @@ class OverlayStanding(Standing):
         if self.base is not None:
             self.base.expect(len(names))
         return names
+
+    def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
+        if self.under_file and self.original:
+            return []
+        if self.base is not None:
+            names = list(takewhile(self.base.surely_lacks, names))
+        return self.upper.read_plain_files(names)
 
     def has_lost(self, name: bytes) -> bool:
         return self.upper.lookup_raw(name) is None
@@ -323,7 +373,7 @@ class OverlayStanding(Standing):
 class WalkingStanding(Standing):
     """Two directories listed and merged by name; the base may be missing."""
 
-    __slots__ = ("_listed", "base", "upper")
+    __slots__ = ("_in_base", "_listed", "base", "upper")
 
     def __init__(
         self, trees: Trees, path: bytes, upper: MergedDirectory, base: MergedDirectory | None
@@ -332,13 +382,23 @@ class WalkingStanding(Standing):
         self.upper = upper
         self.base = base
         self._listed: frozenset[bytes] = frozenset()
+        self._in_base: frozenset[bytes] = frozenset()
 
     def names(self) -> list[bytes]:
         upper = self.upper.names_and_whiteouts()
         self._listed = frozenset(upper)
         if self.base is None:
             return upper
-        return sorted(self._listed.union(self.base.names()))
+        self._in_base = frozenset(self.base.names())
+        return sorted(self._listed | self._in_base)
+
+    def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
+        if len(self.upper.parts) > 1:
+            return []
+        return self.upper.read_plain_files(list(takewhile(self._is_added, names)))
+
+    def _is_added(self, name: bytes) -> bool:
+        return name not in self._in_base
 
     def has_lost(self, name: bytes) -> bool:
         return name in self._listed and not self.upper.has_anywhere(name)
@@ -502,11 +562,25 @@ def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
     Raises:
         Cancelled: the token was cancelled.
     """
-    stack: list[tuple[Standing, Iterator[Finding]]] = []
+    return cast(Iterator[Finding], _walk(root, removed=removed, in_rows=False))
+
+
+def walk_in_rows(root: Standing) -> Iterator[Finding | PlainFiles]:
+    """As :func:`walk`, with the added plain files of a directory in rows, read.
+
+    Raises:
+        Cancelled: the token was cancelled.
+        SnapshotChanged: a plain file has not the size that it said.
+    """
+    return _walk(root, removed=False, in_rows=True)
+
+
+def _walk(root: Standing, *, removed: bool, in_rows: bool) -> Iterator[Finding | PlainFiles]:
+    stack: list[tuple[Standing, Iterator[Finding | PlainFiles]]] = []
     below: Standing | None = root
     while True:
         if below is not None:
-            stack.append((below, _listed(below)))
+            stack.append((below, _listed(below, in_rows)))
             below = None
         standing, entries = stack[-1]
         finding = next(entries, None)
@@ -517,6 +591,8 @@ def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
                 return
             continue
         yield finding
+        if isinstance(finding, PlainFiles):
+            continue
         verdict = finding.verdict
         is_directory = verdict.upper is not None and verdict.upper.is_directory
         if is_directory or (removed and verdict.replaces_directory):
@@ -588,9 +664,11 @@ def _raising(error: ReadError) -> Iterator[Finding]:
     raise error
 
 
-def _listed(standing: Standing) -> Iterator[Finding]:
+def _listed(standing: Standing, in_rows: bool) -> Iterator[Finding | PlainFiles]:
     try:
-        yield from standing.entries()
+        yield from standing.entries_in_rows() if in_rows else standing.entries()
+    except SnapshotChanged:
+        raise
     except ReadError as error:
         yield Finding(_unlistable(standing.path or b"/", error), None, None)
 

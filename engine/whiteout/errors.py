@@ -77,6 +77,15 @@ class DigestMismatch(StoreError):
     """Content does not have the digest or size that it should have."""
 
 
+def changed_size(path: bytes, expected: int, found: int) -> SnapshotChanged:
+    """The file at *path*, on the host, has *found* bytes where its status said *expected*."""
+    return SnapshotChanged(
+        f"{display_path(path)} {'grew' if found > expected else 'shrank'} while it was read; "
+        "stop what writes to the snapshot and try again",
+        path,
+    )
+
+
 def reason_of(error: OSError) -> str:
     """The system's words for *error*, without the file name that it may carry."""
     if error.errno is None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.compression import open_compressor
-from whiteout.differ import Finding, Rules
+from whiteout.differ import Finding, PlainFiles, Rules
 from whiteout.digests import ALGORITHM
 from whiteout.display import display_path
 from whiteout.durable import write_all
@@ -235,7 +235,7 @@ class _LayerStream:
         with (
             Stage("compress", self._compressor.write) as self._compressing,
             Stage("diffid", self._hash.update if self._hash else _ignore) as self._hashing,
-            snapshot.findings(self._cancel, opens_files=True) as findings,
+            snapshot.findings_in_rows(self._cancel) as findings,
         ):
             self._write_all(snapshot, findings)
         self._compressor.close()
@@ -244,10 +244,16 @@ class _LayerStream:
             self.diff_id = f"{ALGORITHM}:{self._hash.hexdigest()}"
         self._report()
 
-    def _write_all(self, snapshot: Snapshot, findings: Iterator[Finding]) -> None:
+    def _write_all(self, snapshot: Snapshot, findings: Iterator[Finding | PlainFiles]) -> None:
         original = snapshot.rules is Rules.ORIGINAL
         plan, writer = LayerPlan(), self._writer
         for finding in findings:
+            if isinstance(finding, PlainFiles):
+                self._path = finding.path + b"/" + finding.files[-1].name
+                for entry in plan.directories_above(finding):
+                    writer.write(entry)
+                writer.write_files(finding)
+                continue
             self._path = finding.verdict.path
             if original:
                 _check_original(finding)

@@ -20,12 +20,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Sequence
 
 from whiteout import xattrs
 from whiteout.display import display_path, display_text
 from whiteout.errors import ReadError
 from whiteout.idmap import with_fields
-from whiteout.layers import Directory
+from whiteout.layers import Directory, PlainFile
 
 WHITEOUT_PREFIX = b".wh."
 OPAQUE_FILE = b".wh..wh..opq"
@@ -121,6 +122,9 @@ class FuseDirectory(Directory):
 
     def open_listed_file(self, name: bytes) -> tuple[int, os.stat_result] | None:
         return None  # the status is not the whole truth here
+
+    def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
+        return []  # for the same reason
 
     def own_attribute_names(self) -> list[str]:
         names = super().own_attribute_names()

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from whiteout.differ import Finding
+from whiteout.differ import Finding, PlainFiles
 from whiteout.display import display_path
 from whiteout.errors import ReadError, read_error
 from whiteout.merged import Node
@@ -145,7 +145,7 @@ class LayerPlan:
         path, kind = verdict.path, verdict.kind
         if verdict.reason is _UNREADABLE:
             raise ReadError(verdict.error or "", path)
-        self._leave(path)
+        self._leave(path[: path.rindex(b"/")])
         made: list[LayerEntry] = []
         if kind is not None:
             try:
@@ -159,8 +159,21 @@ class LayerPlan:
             self._parent = _Parent(path, node, self._parent, kind is not None)
         return made
 
-    def _leave(self, path: bytes) -> None:
-        directory = path[: path.rindex(b"/")]
+    def directories_above(self, files: PlainFiles) -> list[LayerEntry]:
+        """The entries of the directories above *files* that are not in the layer yet.
+
+        Raises:
+            ReadError: one of them cannot be read.
+        """
+        self._leave(files.path)
+        made: list[LayerEntry] = []
+        try:
+            self._make_directories(made, self._parent)
+        except OSError as error:
+            raise read_error("read", files.path, error) from error
+        return made
+
+    def _leave(self, directory: bytes) -> None:
         while self._parent.path != directory:
             if self._parent.above is None:
                 raise AssertionError("a directory must come before its entries")
@@ -196,14 +209,16 @@ class LayerPlan:
         parent: _Parent,
         content: Node | None = None,
     ) -> None:
-        if not parent.written:
-            missing = []
-            directory: _Parent | None = parent
-            while directory is not None and not directory.written:
-                directory.written = True
-                missing.append(directory)
-                directory = directory.above
-            for above in reversed(missing):
-                if above.node is not None:
-                    made.append(LayerEntry(entry_header(above.path, above.node), above.path))
+        self._make_directories(made, parent)
         made.append(LayerEntry(header, path, content))
+
+    def _make_directories(self, made: list[LayerEntry], lowest: _Parent) -> None:
+        missing = []
+        directory: _Parent | None = lowest
+        while directory is not None and not directory.written:
+            directory.written = True
+            missing.append(directory)
+            directory = directory.above
+        for above in reversed(missing):
+            if above.node is not None:
+                made.append(LayerEntry(entry_header(above.path, above.node), above.path))

@@ -12,23 +12,29 @@ import os
 import resource
 import stat
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Flag
 from types import TracebackType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from whiteout import xattrs
 from whiteout.cancel import NEVER
 from whiteout.casefold import is_casefolded, kernel_can_casefold
 from whiteout.display import display_path
 from whiteout.entries import is_whiteout_device
-from whiteout.errors import ReadError, SnapshotChanged, read_error
-from whiteout.idmap import IdMap
+from whiteout.errors import ReadError, SnapshotChanged, changed_size, read_error
+from whiteout.idmap import OVERFLOW_ID, IdMap
 from whiteout.layerroots import mount_points, open_root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+_TYPE_BITS, _REGULAR = 0o170000, stat.S_IFREG
+#: Files of this size and larger are not read as a whole, and about so much is read in a row.
+_MAX_PLAIN, _MAX_PLAIN_ROW = 1 << 20, 1 << 18
+#: What the values made for a file take in memory, roughly.
+_COST_OF_A_FILE = 512
 #: Of how many entries that are no regular files a directory remembers the names.
 _MAX_REMEMBERED = 1 << 16
 
@@ -60,6 +66,17 @@ class Layer:
     idmap: IdMap | None = None
     fuse: bool = False
     archive: HasDirectories | None = field(default=None, compare=False, repr=False)
+
+
+class PlainFile(NamedTuple):
+    """A regular file of one name and without attributes that matter to a layer, with its content.
+
+    The status has the owners that the container sees.
+    """
+
+    name: bytes
+    status: os.stat_result
+    content: bytes
 
 
 class HasDirectories(Protocol):
@@ -295,6 +312,10 @@ class Directory:
                     return
         self._known = known
 
+    def surely_lacks(self, name: bytes) -> bool:
+        """Whether :meth:`expect` found out that there is nothing of that name."""
+        return self._known is not None and name not in self._known
+
     def lstat(self, name: bytes) -> os.stat_result | None:
         """The status of *name* as the container sees it, or None where there is nothing."""
         status = self.lstat_on_disk(name)
@@ -328,6 +349,60 @@ class Directory:
             return descriptor, status if self.idmap is None else self.idmap.to_container(status)
         os.close(descriptor)
         return None
+
+    def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
+        """The first of *names*, in a row: as many as were listed as files and are plain ones.
+
+        It ends, possibly with none, before the first that is anything else, that is large, that
+        cannot be read, or when much has been read. Everything of a file comes through one
+        descriptor. This is what most files of most layers go through, so every step counts.
+
+        Raises:
+            SnapshotChanged: a file has not the size that it said.
+        """
+        found: list[PlainFile] = []
+        irregular, idmap, flags = self._irregular, self.idmap, _FILE | os.O_NOATIME
+        if irregular is None:
+            return found
+        directory = self.descriptor()
+        left = _MAX_PLAIN_ROW
+        for name in names:
+            if name in irregular:
+                break
+            try:
+                file = os.open(name, flags, dir_fd=directory)
+            except PermissionError:  # O_NOATIME is for the owner alone
+                flags = _FILE
+                try:
+                    file = os.open(name, flags, dir_fd=directory)
+                except OSError:
+                    break
+            except OSError:
+                break
+            try:
+                status = os.fstat(file)
+                mode, _, _, links, _, _, size, _, _, _ = status
+                if mode & _TYPE_BITS != _REGULAR or links != 1 or size >= _MAX_PLAIN:
+                    break
+                attributes = xattrs.names(file)
+                if attributes and any(map(xattrs.matters, attributes)):
+                    break
+                if idmap is not None:
+                    status = idmap.to_container(status)
+                    if OVERFLOW_ID in (status.st_uid, status.st_gid):
+                        break
+                content = os.read(file, size + 1)
+            except OSError:
+                break
+            finally:
+                os.close(file)
+            if len(content) != size:
+                raise changed_size(self.path + b"/" + name, size, len(content))
+            found.append(PlainFile(name, status, content))
+            left -= size + _COST_OF_A_FILE
+            if left <= 0:
+                break
+        return found
 
     def open_file(self, name: bytes, expected: os.stat_result) -> int:
         """A descriptor for the content of the regular file *name*, the one *expected* is of.

@@ -21,11 +21,11 @@ from whiteout.entries import Entry, is_whiteout_device
 from whiteout.errors import ReadError
 from whiteout.following import FOLLOW_ALL, Following
 from whiteout.idmap import OVERFLOW_ID
-from whiteout.layers import Directories, Directory, Layer, Marks
+from whiteout.layers import Directories, Directory, Layer, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks, has_whiteout, read_marks, redirected
 
 _PLAIN = Marks.PLAIN
-#: From how many look-ups on it pays to list the directories of several layers first.
+#: From how many look-ups on it pays to list the directory of each layer first.
 _MANY_LOOKUPS = 8
 
 
@@ -133,14 +133,25 @@ class MergedDirectory:
         )
 
     def expect(self, lookups: int) -> None:
-        """Prepare for that many calls of :meth:`lookup`: many layers, most without the name.
+        """Prepare for that many calls of :meth:`lookup`.
 
         Raises:
             OSError: a layer cannot be listed.
         """
-        if lookups >= _MANY_LOOKUPS and len(self.parts) > 1:
+        if lookups >= _MANY_LOOKUPS:
             for part in self.parts:
                 part.directory.expect(lookups)
+
+    def surely_lacks(self, name: bytes) -> bool:
+        """Whether :meth:`expect` found out that no part has *name*."""
+        return all(part.directory.surely_lacks(name) for part in self.parts)
+
+    def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
+        """The first of *names* in the topmost part, where they are plain files.
+
+        See :meth:`whiteout.layers.Directory.read_plain_files`.
+        """
+        return self.parts[0].directory.read_plain_files(names)
 
     def lookup(self, name: bytes) -> Node | None:
         """What the view shows as *name*, or None where there is nothing or a whiteout."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.differ import (
     Finding,
+    PlainFiles,
     Rules,
     Standing,
     Trees,
@@ -23,6 +24,7 @@ from whiteout.differ import (
     step_into,
     walk,
     walk_directories,
+    walk_in_rows,
 )
 from whiteout.display import display_path
 from whiteout.errors import NotFound, ReadError
@@ -226,6 +228,18 @@ class Snapshot:
         """
         with self.reading(cancel, opens_files=opens_files) as root:
             yield walk(root, removed=removed)
+
+    @contextmanager
+    def findings_in_rows(
+        self, cancel: CancelToken = NEVER
+    ) -> Iterator[Iterator[Finding | PlainFiles]]:
+        """As :meth:`findings` for who reads every content: plain files that are added come read.
+
+        Raises:
+            ReadError: a layer cannot be opened.
+        """
+        with self.reading(cancel, opens_files=True) as root:
+            yield walk_in_rows(root)
 
 
 def _directory(root: Standing, path: bytes) -> Standing:

@@ -8,6 +8,7 @@ cannot be used.
 
 from __future__ import annotations
 
+import os
 import zlib
 from enum import Enum
 from typing import NamedTuple
@@ -135,6 +136,28 @@ class TarHeader(NamedTuple):
         )
 
 
+def plain_file_header(name: bytes, status: os.stat_result) -> bytes:
+    """The encoded header of a regular file without attributes: what :class:`TarHeader` gives.
+
+    Most entries of a layer are such files, so the common case is written out.
+    """
+    mode, _, _, _, uid, gid, size, _, _, _ = status
+    mode &= 0o7777
+    mtime = status.st_mtime_ns // 1_000_000_000
+    if (
+        len(name) > _NAME
+        or not name.isascii()
+        or uid > _MAX_7_OCTAL
+        or gid > _MAX_7_OCTAL
+        or size > _MAX_11_OCTAL
+        or not 0 <= mtime <= _MAX_11_OCTAL
+    ):
+        return TarHeader(name, TypeFlag.FILE, mode, uid, gid, size, mtime).encode()
+    before = name.ljust(_NAME, b"\0") + _NUMBERS % (mode, uid, gid, size, mtime)
+    total = (zlib.adler32(before) & 0xFFFF) + _SUM_AFTER_FILE
+    return b"%b%06o\0 %b" % (before, total, _AFTER_FILE)
+
+
 def split_name(name: bytes) -> tuple[bytes, bytes] | None:
     """The USTAR prefix and name of a *name* of over 100 bytes, or None where it does not split."""
     limit = len(name)
@@ -188,6 +211,9 @@ _PLAIN = {
     for flag in (member.value for member in TypeFlag)
     for after in (_after_checksum(flag, b"", _NO_DEVICE, b""),)
 }
+_AFTER_FILE = _PLAIN[TypeFlag.FILE.value][0]
+#: Everything but the Adler-32 of what is before the checksum, which counts from 1.
+_SUM_AFTER_FILE = _PLAIN[TypeFlag.FILE.value][1] + _SUM_OF_BLANK_CHECKSUM - 1
 
 
 def _ascii(text: bytes) -> bytes:

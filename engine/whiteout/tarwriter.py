@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 
 from whiteout.cancel import CancelToken
-from whiteout.display import display_path
-from whiteout.errors import SnapshotChanged, read_error
+from whiteout.differ import PlainFiles
+from whiteout.errors import changed_size, read_error
 from whiteout.layerentries import LayerEntry
 from whiteout.merged import Node
-from whiteout.tarheader import BLOCK, END_OF_ARCHIVE
+from whiteout.tarheader import BLOCK, END_OF_ARCHIVE, plain_file_header
 
 _CHUNK = 1 << 20
 _FLUSH = 1 << 19
@@ -54,6 +54,24 @@ class TarWriter:
         if self._size >= _FLUSH:
             self._flush()
 
+    def write_files(self, row: PlainFiles) -> None:
+        """Write the entries of plain files, which were read already.
+
+        Raises:
+            Cancelled: the token was cancelled.
+        """
+        self._cancel.check()
+        gathered = self._gathered
+        directory = row.path[1:] + b"/" if row.path else b""
+        for name, status, content in row.files:
+            header = plain_file_header(directory + name, status)
+            size = len(content)
+            gathered += (header, content, _PADDING[size % BLOCK])
+            self._size += len(header) + size
+        self.entries += len(row.files)
+        if self._size >= _FLUSH:
+            self._flush()
+
     def finish(self) -> None:
         """Write the end of the archive: exactly two blocks, without further padding."""
         self._gathered.append(END_OF_ARCHIVE)
@@ -65,7 +83,7 @@ class TarWriter:
             if size < _CHUNK:
                 content = os.read(descriptor, size + 1)
                 if len(content) != size:
-                    raise _changed(node, "grew" if len(content) > size else "shrank")
+                    raise changed_size(node.path, size, len(content))
                 self._gathered.append(content)
                 self._size += size
             else:
@@ -79,26 +97,19 @@ class TarWriter:
 
     def _stream(self, node: Node, descriptor: int, left: int) -> None:
         self._flush()
+        size = left
         while left:
             self._cancel.check()
             chunk = os.read(descriptor, min(left, _CHUNK))
             if not chunk:
-                raise _changed(node, "shrank")
+                raise changed_size(node.path, size, size - left)
             left -= len(chunk)
             self._sink(chunk)
         if os.read(descriptor, 1):
-            raise _changed(node, "grew")
+            raise changed_size(node.path, size, size + 1)
 
     def _flush(self) -> None:
         if self._gathered:
             self._sink(b"".join(self._gathered))
             self._gathered.clear()
             self._size = 0
-
-
-def _changed(node: Node, how: str) -> SnapshotChanged:
-    return SnapshotChanged(
-        f"{display_path(node.path)} {how} while it was read; "
-        "stop what writes to the snapshot and try again",
-        node.path,
-    )

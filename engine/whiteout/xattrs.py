@@ -43,6 +43,11 @@ def names(target: bytes | int) -> list[str]:
         raise
 
 
+def matters(name: str) -> bool:
+    """Whether an attribute changes what becomes of a file: its capability, or an overlay's mark."""
+    return name == CAPABILITY or ".overlay." in name
+
+
 def get(target: bytes | int, name: str) -> bytes | None:
     """The value of one attribute, or None where there is none.
 
