@@ -26,9 +26,10 @@ _SINK = """\
   containerd://NAMESPACE/NAME       content and image of the containerd at --address
   docker://HOST/REPOSITORY[:TAG]    a registry; credentials are those of docker, podman or skopeo
 
-The image has the one layer; with --whole also those below it, each exported; with --base those of
-another image, taken as they are: oci:DIR[:TAG] or docker://HOST/REPOSITORY[:TAG]. Its times are
-1970, or SOURCE_DATE_EPOCH, so that the same snapshot gives the same image."""
+The image has the one layer; with --whole also those below it, each exported, and what an engine
+keeps of an image: environment, command, labels, history; with --base the layers of another image,
+taken as they are: oci:DIR[:TAG] or docker://HOST/REPOSITORY[:TAG]. Its times are 1970, or
+SOURCE_DATE_EPOCH, so that the same snapshot gives the same image."""
 
 _EXIT = "Exit status: 0 done, 1 failed, 2 wrong usage."
 

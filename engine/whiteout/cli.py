@@ -13,6 +13,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from itertools import chain
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -380,6 +381,8 @@ def _export_image(options: Namespace, media_type: str) -> int:
     )
     snapshot = _snapshot(options)
     snapshots = whole_stack(snapshot) if options.whole else (snapshot,)
+    if options.whole and snapshot.image_config is not None:
+        image_options = replace(image_options, config=snapshot.image_config())
     signal.signal(signal.SIGTERM, _interrupt)
     with ExitStack() as stack:
         base = None

@@ -37,6 +37,9 @@ class ImageOptions:
     """None: that of the base, or of this machine."""
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Of the manifest."""
+    config: Mapping[str, object] = field(default_factory=dict, hash=False)
+    """Of an image that the layers belong to: environment, command, user, labels, platform and
+    history are taken from it; what is malformed in it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,16 @@ def build_image(
 
     *created_by* has a line for each of *layers*, where it is not the one of *options*. Of *base*
     the whole config is taken along (environment, command, user, history). Without *layers* it is
-    a copy of *base*.
+    a copy of *base*. Without *base* the config of *options* is taken along.
     """
     lines = list(created_by) or [options.created_by] * len(layers)
-    config = dict(base.config) if base is not None else {"config": {}}
+    config = dict(base.config) if base is not None else _inherited(options.config)
+    told = base.history if base is not None else _history_of(options.config, len(layers))
+    if base is None:
+        lines = lines[sum(not entry.get("empty_layer") for entry in told) :]
     every = (*(base.layers if base is not None else ()), *layers)
-    platform = options.platform or (None if base is not None else host_platform())
+    said = base is not None or "architecture" in config
+    platform = options.platform or (None if said else host_platform())
     if platform is not None:
         config.update(os=platform.os, architecture=platform.architecture)
         config.pop("variant", None)
@@ -128,7 +135,7 @@ def build_image(
         config["created"] = options.created
     config["rootfs"] = {"type": "layers", "diff_ids": [layer.diff_id for layer in every]}
     config["history"] = [
-        *(base.history if base is not None else ()),
+        *told,
         *(_history(line, options) for line in lines),
     ]
     config = {key: config[key] for key in (*_ORDER, *sorted(config)) if key in config}
@@ -145,6 +152,40 @@ def build_image(
 
 
 _ORDER = ("created", "author", "architecture", "os", "variant", "config", "rootfs", "history")
+
+
+_OF_PLATFORM = ("architecture", "os", "variant", "os.version", "os.features")
+
+
+def _inherited(config: Mapping[str, object]) -> dict[str, object]:
+    """What an image has of the *config* of another one with the same layers."""
+    settings = config.get("config")
+    inherited: dict[str, object] = {"config": settings if isinstance(settings, dict) else {}}
+    if isinstance(config.get("author"), str):
+        inherited["author"] = config["author"]
+    if all(isinstance(config.get(key), str) for key in ("architecture", "os")):
+        inherited.update({key: config[key] for key in _OF_PLATFORM if config.get(key)})
+    return inherited
+
+
+def _history_of(config: Mapping[str, object], layers: int) -> list[Mapping[str, object]]:
+    """The history of the lowest *layers* layers, as *config* tells it; empty where it does not fit
+    the layers that *config* names."""
+    entries, rootfs = config.get("history"), config.get("rootfs")
+    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if not isinstance(entries, list) or not isinstance(diff_ids, list):
+        return []
+    if not all(isinstance(entry, dict) for entry in entries):
+        return []
+    if sum(not entry.get("empty_layer") for entry in entries) != len(diff_ids):
+        return []
+    kept = []
+    for entry in entries:
+        layers -= not entry.get("empty_layer")
+        if layers < 0:
+            break
+        kept.append(entry)
+    return kept
 
 
 def _history(line: str, options: ImageOptions) -> dict[str, str]:

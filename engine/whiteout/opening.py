@@ -298,6 +298,7 @@ def open_stack(
         shared=fallback is not None,
         following=replace(stack.following, top_is_upper=False) if layers.first else stack.following,
         check=stack.check,
+        image_config=stack.image_config,
     )
 
 

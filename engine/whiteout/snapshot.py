@@ -35,6 +35,7 @@ from whiteout.verdicts import Method, Reason, Verdict
 
 if TYPE_CHECKING:
     from whiteout.metadata import Inspection
+    from whiteout.sources.model import ImageConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Snapshot:
     fallback: str | None = None
     """Why the walking differ answers, when nobody asked for it."""
     check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    image_config: ImageConfig | None = field(default=None, compare=False, repr=False)
+    """Reads the config of the image that the layers belong to, where its engine keeps one."""
     shared: bool = False
     """Whether directories that both stacks have from the same layers go without a comparison."""
 

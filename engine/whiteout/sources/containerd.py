@@ -7,7 +7,7 @@ The databases are read as they lie on disk, with or without a daemon.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from whiteout.display import display_path, display_text
@@ -21,6 +21,7 @@ from whiteout.sources.containerdmeta import (
     namespaces,
 )
 from whiteout.sources.containerdroots import StoreRoot, store_roots
+from whiteout.sources.documents import read_blob
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 from whiteout.sources.naming import choose
 from whiteout.sources.places import Place, place_of
@@ -132,7 +133,16 @@ class _Store:
         )
         aliases = tuple(dict.fromkeys((container.id, container.snapshot_key)))
         notes = (container.image,) if container.image else ()
-        return replace(record, created=container.created, aliases=aliases, notes=notes)
+        images = (each for each in namespace.images if each.name == container.image)
+        unpacked = [every for each in images for every in each.unpacked]
+        config = next((one for name, _, one in unpacked if name == container.snapshotter), "")
+        return replace(
+            record,
+            created=container.created,
+            aliases=aliases,
+            notes=notes,
+            opener=_with_config(record, self._place, config),
+        )
 
     def _images(self, namespace: Namespace) -> Iterator[Record]:
         """One record for each image; its names by digest are aliases of the name with a tag."""
@@ -149,8 +159,8 @@ class _Store:
                 yield self._image(namespace, image, tuple(aliases))
 
     def _image(self, namespace: Namespace, image: MetaImage, aliases: tuple[str, ...]) -> Record:
-        unpacked = sorted(image.unpacked, key=lambda pair: pair[0] not in _OVERLAY)
-        snapshotter, key = unpacked[0] if unpacked else ("", "")
+        unpacked = sorted(image.unpacked, key=lambda each: each[0] not in _OVERLAY)
+        snapshotter, key, config = unpacked[0] if unpacked else ("", "", "")
         snapshot = namespace.snapshots.get((snapshotter, key))
         record = self._record(namespace, image.name, image.name, Kind.IMAGE, snapshot, snapshotter)
         problem = record.problem
@@ -167,6 +177,7 @@ class _Store:
             parent=None,
             aliases=aliases,
             problem=problem,
+            opener=_with_config(record, self._place, config),
         )
 
     def _snapshot(self, namespace: Namespace, snapshot: MetaSnapshot) -> Record:
@@ -236,6 +247,18 @@ class _Store:
         except OSError as error:
             return f"cannot list {display_path(directory)}: {reason_of(error)}"
         return snapshotter
+
+
+def _with_config(record: Record, place: StoreRoot, digest: str) -> Callable[[], LayerStack] | None:
+    """The opener of *record*, whose stack knows the image's config, the blob *digest*."""
+    opener = record.opener
+    if opener is None or not _is_digest(digest):
+        return opener
+
+    def opened() -> LayerStack:
+        return replace(opener(), image_config=lambda: read_blob(place.blob(digest), digest))
+
+    return opened
 
 
 def kind_of(key: str, entry: SnapshotEntry | None) -> Kind:

@@ -45,13 +45,14 @@ class MetaContainer:
 class MetaImage:
     """An image: a name for the blob with the digest ``target``.
 
-    ``unpacked`` are the snapshots that its platforms were unpacked to, by snapshotter.
+    ``unpacked`` are the snapshots that its platforms were unpacked to: the snapshotter, the key,
+    and the digest of the platform's config.
     """
 
     name: str
     target: str
     created: float | None
-    unpacked: tuple[tuple[str, str], ...]
+    unpacked: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +125,17 @@ def _images(namespace: Bucket) -> Iterator[MetaImage]:
         )
 
 
-def _unpacked(blobs: Bucket, digest: str) -> Iterator[tuple[str, str]]:
+def _unpacked(blobs: Bucket, digest: str) -> Iterator[tuple[str, str, str]]:
     """The snapshots below the blob *digest*: labels lead from index to manifest to config."""
     pending, seen = [digest], {digest}
     while pending and len(seen) < _MOST_BLOBS:
-        bucket = blobs.bucket(pending.pop(0).encode("utf-8", "surrogateescape"))
+        blob = pending.pop(0)
+        bucket = blobs.bucket(blob.encode("utf-8", "surrogateescape"))
         if bucket is None:
             continue
         for name, value in labels(bucket).items():
             if name.startswith(_UNPACKED):
-                yield name.removeprefix(_UNPACKED), value
+                yield name.removeprefix(_UNPACKED), value, blob
             elif name.startswith(_REFERS) and value not in seen:
                 seen.add(value)
                 pending.append(value)

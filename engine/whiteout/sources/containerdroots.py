@@ -12,6 +12,7 @@ from whiteout.errors import ReadError
 from whiteout.sources.processes import processes
 from whiteout.sources.root import Root
 
+_BLOBS = b"io.containerd.content.v1.content/blobs"
 META = b"io.containerd.metadata.v1.bolt/meta.db"
 
 _USUAL = (
@@ -48,6 +49,11 @@ class StoreRoot:
         """The directory of the snapshotter *name*."""
         usual = os.path.join(self.path, b"io.containerd.snapshotter.v1." + os.fsencode(name))
         return self.snapshotters.get(name, usual)
+
+    def blob(self, digest: str) -> bytes:
+        """The file in the content store that has the *digest*; raises ``OSError``."""
+        path = os.path.join(self.path, _BLOBS, os.fsencode(digest.replace(":", "/")))
+        return self.root.resolve(self.root.inside(path))
 
     @property
     def shown(self) -> bytes:

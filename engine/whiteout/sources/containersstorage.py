@@ -17,11 +17,13 @@ additional image store.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from whiteout.display import display_path, display_text
@@ -33,6 +35,7 @@ from whiteout.sources.documents import (
     number,
     objects,
     read_line,
+    read_object,
     read_objects,
     seconds,
     text,
@@ -234,8 +237,25 @@ class StorageRoot:
             ),
             problem=problem,
             marks=self._place.marks,
-            opener=partial(self._stack, name, text(document, "layer"), Kind.IMAGE_LAYER, None),
+            opener=partial(self._image_stack, name, document),
         )
+
+    def _image_stack(self, name: str, document: Document) -> LayerStack:
+        stack = self._stack(name, text(document, "layer"), Kind.IMAGE_LAYER, None)
+        return replace(stack, image_config=partial(self._image_config, text(document, "id")))
+
+    def _image_config(self, identity: str) -> Document:
+        """The config of an image, which is kept under its digest, encoded for a file name.
+
+        Raises:
+            ReadError: it cannot be read.
+        """
+        for home in self._homes if _ID.fullmatch(identity) else ():
+            name = b"=" + base64.b64encode(f"sha256:{identity}".encode())
+            path = os.path.join(home.path, b"overlay-images", os.fsencode(identity), name)
+            with suppress(FileNotFoundError):
+                return read_object(self._place.root.resolve(self._place.root.inside(path)))
+        return {}
 
     def _image_name(self, identity: str) -> str:
         return self._image_names.get(identity, identity)
@@ -303,7 +323,8 @@ class StorageRoot:
             MountError: one of them is not there.
         """
         own = _idmap(document)
-        return self._stack(name, text(document, "layer"), Kind.CONTAINER, own)
+        stack = self._stack(name, text(document, "layer"), Kind.CONTAINER, own)
+        return replace(stack, image_config=partial(self._image_config, text(document, "image")))
 
     def _stack(self, label: str, top: str, kind: Kind, own: IdMap | None) -> LayerStack:
         problem = self._problem(top)

@@ -22,7 +22,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from whiteout.digests import chain_ids
@@ -48,6 +48,11 @@ _CONTAINERD = ("overlayfs", "stargz", "nydus")
 """Values of ``Driver`` that are snapshotters of containerd, not graph drivers."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LATEST = ":latest"
+#: What docker commit takes of a container's settings into the config of an image.
+_SETTINGS = (
+    *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Healthcheck", "ArgsEscaped"),
+    *("Volumes", "WorkingDir", "OnBuild", "Labels", "StopSignal", "Shell"),
+)
 _BUILD_SNAPSHOTS = b"buildkit/snapshots.db"
 
 
@@ -147,7 +152,7 @@ class DataRoot:
         problem: str | None = None
         opener: Callable[[], LayerStack] | None = None
         if graph is not None:
-            opener = partial(graph.container_stack, identity, name)
+            opener = partial(_container_stack, graph, identity, name, document)
             layers = graph.container_depth(identity)
         elif driver in _CONTAINERD:
             opener = partial(_stack_in_containerd, self._place.root, identity)
@@ -195,6 +200,19 @@ class DataRoot:
 
     def _shown(self, *parts: str) -> str:
         return display_path(self._path(*parts))
+
+
+def _container_stack(graph: Graph, identity: str, name: str, document: Document) -> LayerStack:
+    stack = graph.container_stack(identity, name)
+    settings = document.get("Config")
+    return replace(
+        stack,
+        image_config=partial(
+            graph.image_config,
+            text(document, "Image"),
+            settings if isinstance(settings, dict) else {},
+        ),
+    )
 
 
 def _stack_in_containerd(root: Root, key: str) -> LayerStack:
@@ -288,8 +306,27 @@ class Graph:
             aliases=(*image.names[1:], *short, f"sha256:{image.id}", image.id),
             problem=problem,
             marks=self._place.marks,
-            opener=partial(self._stack, image.name, image.chain),
+            opener=partial(self._image_stack, image),
         )
+
+    def _image_stack(self, image: _Image) -> LayerStack:
+        stack = self._stack(image.name, image.chain)
+        return replace(stack, image_config=lambda: image.document)
+
+    def image_config(self, image: str, settings: Document) -> Document:
+        """The config of the image with the id *image*, with the *settings* of a container of it.
+
+        Raises:
+            ReadError: it cannot be read.
+        """
+        identity = image.removeprefix("sha256:")
+        path = os.path.join(self._image, b"imagedb/content/sha256", os.fsencode(identity))
+        document: Document = {}
+        if _ID.fullmatch(identity):
+            with suppress(FileNotFoundError):  # it was removed by force
+                document = read_object(path)
+        own = {key: settings[key] for key in _SETTINGS if settings.get(key)}
+        return {**document, "config": own}
 
     # Layers
 

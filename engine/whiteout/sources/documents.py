@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from whiteout.digests import check_digest, digest_of
 from whiteout.display import display_path
-from whiteout.errors import ReadError, reason_of
+from whiteout.errors import ReadError, UsageError, reason_of
 from whiteout.sources.root import read_file
 
 Document = Mapping[str, Any]
 
 _LARGEST = 256 << 20
+_LARGEST_BLOB = 4 << 20
 
 
 def read_object(path: bytes) -> Document:
@@ -42,6 +45,28 @@ def read_objects(path: bytes) -> list[Document]:
     if not isinstance(value, list):
         raise _damaged(path)
     return [element for element in value if isinstance(element, dict)]
+
+
+def read_blob(path: bytes, digest: str) -> Document:
+    """The JSON object in the blob with the *digest*, in the file at the resolved *path*.
+
+    Raises:
+        ReadError: it cannot be read, has another digest, or holds no JSON object.
+    """
+    try:
+        check_digest(digest)
+        content = read_file(path, _LARGEST_BLOB)
+    except UsageError as error:
+        raise ReadError(str(error), path) from None
+    except OSError as error:
+        raise ReadError(f"cannot read {display_path(path)}: {reason_of(error)}", path) from None
+    value = None
+    if digest_of(content) == digest:
+        with suppress(ValueError, RecursionError):
+            value = json.loads(content)
+    if not isinstance(value, dict):
+        raise _damaged(path)
+    return value
 
 
 def _read(path: bytes) -> Any:

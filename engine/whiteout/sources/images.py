@@ -106,7 +106,7 @@ def stack_of_image(image: Image, label: str, place: str) -> LayerStack:
                 archive=LayerArchive(image.blobs, layer, path, limits),
             )
         )
-    return LayerStack(label, tuple(reversed(layers)))
+    return LayerStack(label, tuple(reversed(layers)), image_config=lambda: image.config)
 
 
 def _text(value: Json, key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -13,6 +13,9 @@ from whiteout.following import FOLLOW_ALL, Following
 from whiteout.idmap import IdMap
 from whiteout.layers import HasDirectories, Marks
 from whiteout.sources.root import Root
+
+ImageConfig = Callable[[], Mapping[str, object]]
+"""Reads the config of an image: the object of OCI's ``config.md``, unchecked."""
 
 
 class Kind(Enum):
@@ -65,6 +68,9 @@ class LayerStack:
     :class:`~whiteout.errors.SnapshotChanged` where the owner took a layer away meanwhile, so that
     what is half deleted never passes for what it was. ``doubts`` are printable sentences on what
     the mount shows otherwise than its layers tell; with one, no layer is exported.
+    ``image_config`` reads the config of the image that the layers belong to, as far as its engine
+    keeps one: the object of OCI's ``config.md``, unchecked. It raises
+    :class:`~whiteout.errors.WhiteoutError` where that cannot be read.
     """
 
     label: str
@@ -75,6 +81,7 @@ class LayerStack:
     fuse: bool = False
     doubts: tuple[str, ...] = ()
     check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    image_config: ImageConfig | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
