@@ -1,289 +1,307 @@
 #!/usr/bin/env python3
 """Times the app through a pseudo-terminal, as a user feels it, and prints a table.
 
-    python benchmarks/app.py [--rows N] [--json FILE]
+    python benchmarks/app.py [--rows N] [--peer-rows N] [--quick] [--json FILE]
 
-A snapshot of N rows (by default 1,000,000: directories of 1,000 files) is opened in a terminal of
-120 x 36. A time runs from the key to the first byte of the answer; of what may take several steps,
-such as a filter, to the screen that shows the result. Beside it stands Textual's own Tree with the
-same rows, as far as it can be waited for (--peer-rows, by default 100,000).
+Two snapshots of N rows (by default 1,000,000) are opened in a terminal of 120 x 36: directories of
+1,000 files each, and one directory with all of them. Beside them stands Textual's own Tree with
+rows in the same shape, as far as it can be waited for (--peer-rows, by default 100,000).
+
+A key is timed from its press to the screen that shows what it does: of the arrows, to the path of
+the row below in the status line. The Tree has no such line, so it is timed to its first byte.
+Resizing and sorting count to the last byte. The machine may be busy with other work, so that the
+CPU that the main thread of the app takes for it stands after the times.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
-import pty
-import select
-import signal
-import statistics
-import struct
 import sys
 import tempfile
-import termios
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-PER_DIRECTORY = 1000
-DOWN, RIGHT, SPACE = b"\x1b[B", b"\x1b[C", b" "
+from terminal import Answer, NoAnswer, Terminal, told
 
-_PEER = """
-import sys
-from textual.app import App
-from textual.widgets import Tree
-class Peer(App):
-    def compose(self):
-        yield Tree("root")
-    def on_mount(self):
-        tree = self.query_one(Tree)
-        tree.root.expand()
-        for d in range(int(sys.argv[1]) // 1000):
-            node = tree.root.add(f"d{d:04}")
-            for f in range(1000):
-                node.add_leaf(f"f{f:03}")
-        tree.focus()
-    def on_key(self, event):
-        if event.key == "f12":
-            for node in self.query_one(Tree).root.children:
-                node.expand()
-        if event.key == "q":
-            self.exit()
-Peer().run()
-"""
+DOWN, SPACE, ESCAPE, ENTER = b"\x1b[B", b" ", b"\x1b", b"\r"
+QUIT, TREE_OPENS_ALL = b"\x11", b"\x1b[24~"
+#: Between keys, as when one is held down or pressed quickly.
+PAUSE = 0.05
 
 
-class Terminal:
-    """A program in a pseudo-terminal."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A snapshot: *directories* of *width* empty files, and an empty base below it."""
 
-    def __init__(self, command: list[str], size: tuple[int, int] = (120, 36)) -> None:
-        self._said = bytearray()
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            environment = {**os.environ, "TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
-            environment["XDG_CONFIG_HOME"] = tempfile.gettempdir() + "/whiteout-bench-config"
-            os.execvpe(command[0], command, environment)
-        self.resize(*size)
+    name: str
+    directories: int
+    width: int
+    root: Path
 
-    def resize(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        os.kill(self.pid, signal.SIGWINCH)
+    @property
+    def rows(self) -> int:
+        return self.directories * (self.width + 1)
 
-    def _read(self, seconds: float) -> bool:
-        """Take what comes within so long; tells whether anything came."""
-        if not select.select([self._fd], [], [], seconds)[0]:
-            return False
-        with suppress(OSError):
-            self._said += os.read(self._fd, 1 << 16)
-        return True
+    def build(self) -> None:
+        (self.root / "lower").mkdir(parents=True)
+        for number in range(self.directories):
+            directory = self.root / "upper" / f"d{number:04}"
+            directory.mkdir(parents=True)
+            descriptor = os.open(directory, os.O_RDONLY)
+            for file in range(self.width):
+                os.close(os.open(f"f{file:07}", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+            os.close(descriptor)
 
-    def quiet(self, seconds: float = 0.3, limit: float = 30.0) -> None:
-        """Wait until nothing has come for so long."""
-        deadline = time.monotonic() + limit
-        while time.monotonic() < deadline and self._read(seconds):
-            pass
-
-    def until(self, sign: str, limit: float = 300.0) -> float:
-        """Seconds until *sign* has come since the last :meth:`forget`."""
-        started = time.perf_counter()
-        while sign.encode() not in self._said:
-            if time.perf_counter() - started > limit:
-                raise SystemExit(
-                    f"{sign!r} never came; the last output was {bytes(self._said[-300:])!r}"
-                )
-            self._read(0.1)
-        return time.perf_counter() - started
-
-    def forget(self) -> None:
-        """What came so far counts no more."""
-        self._said = bytearray()
-
-    def send(self, keys: bytes) -> None:
-        os.write(self._fd, keys)
-
-    def answer(self, keys: bytes) -> float:
-        """Milliseconds from *keys* to the first byte of the answer; 5 s when there is none."""
-        started = time.perf_counter()
-        self.send(keys)
-        select.select([self._fd], [], [], 5)
-        return (time.perf_counter() - started) * 1000
-
-    def drain(self, seconds: float) -> None:
-        """Take what comes for so long."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._read(left)
-
-    def memory(self) -> int:
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024
-
-    def ended(self) -> float:
-        """Seconds until the program has ended."""
-        started = time.perf_counter()
-        while True:
-            self._read(0.001)
-            if os.waitpid(self.pid, os.WNOHANG)[0]:
-                os.close(self._fd)
-                return time.perf_counter() - started
+    def start(self, *options: str) -> Terminal:
+        upper, lower = self.root / "upper", self.root / "lower"
+        command = [sys.executable, "-m", "whiteout_tui", str(upper), "--lower", str(lower)]
+        return Terminal([*command, "--userxattr", *options], self.root / "config")
 
 
-def build(root: Path, rows: int) -> tuple[Path, Path]:
-    upper, lower = root / "upper", root / "lower"
-    lower.mkdir()
-    for number in range(max(1, rows // PER_DIRECTORY)):
-        directory = upper / f"d{number:04}"
-        directory.mkdir(parents=True)
-        descriptor = os.open(directory, os.O_RDONLY)
-        for file in range(PER_DIRECTORY):
-            os.close(os.open(f"f{file:03}", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
-        os.close(descriptor)
-    return upper, lower
+@dataclass(slots=True)
+class Figures:
+    """What was measured, by name, and how many keys each takes."""
+
+    keys: int
+    found: dict[str, str] = field(default_factory=dict)
+
+    def note(self, name: str, answers: list[Answer]) -> None:
+        self.found[name] = told(answers)
+
+    def moves(self, name: str, terminal: Terminal, signs: list[str]) -> None:
+        """The arrow down, once to each of *signs*, with what the other threads did meanwhile."""
+        answers = []
+        started, others = time.monotonic(), terminal.other_seconds()
+        for sign in signs:
+            terminal.drain(PAUSE)
+            answers.append(terminal.answer(DOWN, sign))
+        share = (terminal.other_seconds() - others) / (time.monotonic() - started)
+        self.found[name] = told(answers) + (f" ({share:.0%} of a core)" if share > 0.1 else "")
 
 
-def keys(terminal: Terminal, key: bytes, times: int, pause: float = 0.05) -> list[float]:
-    found = []
-    for _ in range(times):
-        terminal.drain(pause)
-        found.append(terminal.answer(key))
-    return found
+def directories(first: int, count: int) -> list[str]:
+    """The signs that the cursor is on the directories from *first* on, one after the other."""
+    return [f"/d{number:04}" for number in range(first, first + count)]
 
 
-def told(found: list[float]) -> str:
-    ordered = sorted(found)
-    middle, high = statistics.median(ordered), ordered[int(0.95 * (len(ordered) - 1))]
-    return f"{middle:.1f} / {high:.1f} / {ordered[-1]:.1f}"
+def files(first: int, count: int) -> list[str]:
+    return [f"/d0000/f{number:07}" for number in range(first, first + count)]
 
 
-def measure_ours(upper: Path, lower: Path, rows: int) -> dict[str, str]:
-    command = [sys.executable, "-m", "whiteout_tui", str(upper), "--lower", str(lower)]
-    figures: dict[str, str] = {}
-    terminal = Terminal([*command, "--userxattr"])
-    figures["first rows, s"] = f"{terminal.until('d0003'):.2f}"
-    figures["down while reading, ms"] = told(keys(terminal, DOWN, 60))
-    started = time.perf_counter()
-    terminal.until("✓")
-    figures["read to the end, s (rest)"] = f"{time.perf_counter() - started:.1f}"
+def measure(case: Case, keys: int, empty: int) -> dict[str, str]:
+    """What is the same for both shapes; *empty* is what the app takes without rows."""
+    figures = Figures(keys)
+    terminal = case.start()
+    figures.found["first row, s"] = f"{terminal.until('d0000'):.2f}"
+    if case.directories > 1:
+        figures.moves("down while reading", terminal, directories(0, keys))
+    else:
+        terminal.answer(DOWN, "/d0000")
+        terminal.quiet(0.1, 1)
+        figures.note("open while reading", [terminal.answer(SPACE, "f0000000")])
+        figures.moves("down while reading", terminal, files(0, keys))
+    figures.found["read to the end, s"] = f"{terminal.watched():.1f}"
     terminal.quiet()
-    before = terminal.memory()
-    figures["resident memory, MiB"] = f"{before / 2**20:.0f}"
-    figures["bytes a row (columns)"] = f"{_bytes_a_row(rows):.0f}"
-    figures["down, ms"] = told(keys(terminal, DOWN, 40))
+    figures.found["bytes a row, resident"] = f"{(terminal.memory() - empty) / case.rows:.0f}"
+    if case.directories > 1:
+        figures.moves("down", terminal, directories(keys, keys))
+    else:
+        figures.moves("down", terminal, files(keys, keys))
     terminal.send(b"g")
     terminal.quiet()
-    terminal.send(DOWN)
+    terminal.answer(DOWN, "/d0000")
     terminal.quiet()
-    figures["open / close 1,000 rows, ms"] = told(keys(terminal, SPACE, 20, 0.2))
+    figures.note(f"open or close {case.width:,} rows", _toggle(terminal, case, keys // 3))
+    figures.note("to the last row", [terminal.settled(partial(terminal.send, b"G"))])
+    terminal.send(b"g")
     terminal.quiet()
-    figures["search, s"] = _typed(terminal, b"/f777", f" of {rows // PER_DIRECTORY:,}")
-    terminal.send(b"\x1b")
-    terminal.drain(1)
-    figures["filter, s"] = _typed(terminal, b"fname:*77", f" {_ending_in_77(rows):,} rows")
-    terminal.send(b"\x1b")
-    terminal.drain(1)
-    found = []
-    for columns in (100, 120, 90, 120):
-        terminal.quiet()
-        terminal.forget()
-        started = time.perf_counter()
-        terminal.resize(columns, 36)
-        terminal.until("d0001")
-        found.append((time.perf_counter() - started) * 1000)
-    figures["resize, ms"] = told(found)
-    terminal.send(b"q")
-    figures["quit, s"] = f"{terminal.ended():.2f}"
-    terminal = Terminal([*command, "--userxattr"])
-    terminal.until("d0003")
+    _look_for(terminal, case, figures)
+    sizes = [100, 120, 90, 120]
+    resizes = [terminal.settled(partial(terminal.resize, columns, 36)) for columns in sizes]
+    figures.note("resize", resizes)
+    figures.note("open all", [terminal.settled(partial(terminal.send, b"+"))])
+    figures.moves("down, all open", terminal, ["/d0000", *files(0, keys - 1)])
+    sorts = [terminal.settled(partial(terminal.send, b"s")) for _ in range(3)]
+    figures.note("sort", sorts)
+    _survey(terminal, case, figures)
+    terminal.send(QUIT)
+    figures.found["quit, s"] = f"{terminal.ended():.2f}"
+    _quit_busy(case, figures)
+    return figures.found
+
+
+def _toggle(terminal: Terminal, case: Case, times: int) -> list[Answer]:
+    """Close and open the directory under the cursor; it is closed in the end."""
+    opened = case.directories == 1
+    after_closing = "d0001" if case.directories > 1 else "▸ "
+    answers = []
+    for _ in range(2 * (times // 2) + opened):
+        terminal.drain(0.2)
+        answers.append(terminal.answer(SPACE, after_closing if opened else "f0000000"))
+        opened = not opened
+    terminal.quiet()
+    return answers
+
+
+def _look_for(terminal: Terminal, case: Case, figures: Figures) -> None:
+    """Search and filter: from the last key that is typed to the number of what was found."""
+    of_77 = case.directories * len(range(77, case.width, 100)) + len(
+        range(77, case.directories, 100)
+    )
+    searched, filtered = f" of {case.directories:,}", f" {of_77:,} row"
+    for name, typed, sign in (
+        ("search", b"/f0000077", searched),
+        ("filter", b"fname:*77", filtered),
+    ):
+        terminal.type(typed[:-1], 0.3)
+        terminal.drain(2)
+        figures.note(name, [terminal.answer(typed[-1:], sign, 60)])
+        terminal.send(ESCAPE)
+        terminal.drain(1)
+
+
+def _survey(terminal: Terminal, case: Case, figures: Figures) -> None:
+    """The totals of all are counted in the background, while the cursor moves."""
+    terminal.send(b"g")
+    terminal.quiet()
+    terminal.send(b"t")
     terminal.drain(0.5)
-    terminal.send(b"q")
-    figures["quit while reading, s"] = f"{terminal.ended():.2f}"
-    return figures
+    terminal.send(ESCAPE)
+    terminal.drain(0.2)
+    terminal.send(b"g")
+    figures.moves("down while the totals are counted", terminal, ["/d0000", *files(0, 40)])
 
 
-def _ending_in_77(rows: int) -> int:
-    directories = max(1, rows // PER_DIRECTORY)
-    return 10 * directories + len(range(77, directories, 100))
+def _quit_busy(case: Case, figures: Figures) -> None:
+    """Leave while the snapshot is read, and while its layer is written."""
+    terminal = case.start()
+    terminal.until("d0000")
+    terminal.drain(0.5)
+    terminal.send(QUIT)
+    figures.found["quit while reading, s"] = f"{terminal.ended():.2f}"
+    store = case.root / "store"
+    terminal = case.start("--store", str(store))
+    terminal.until("d0000")
+    terminal.quiet(limit=1)
+    terminal.send(b"e")
+    terminal.until("Export the layer")
+    terminal.drain(0.5)
+    terminal.send(ENTER)
+    deadline = time.monotonic() + 30
+    while not any(store.rglob("ingest/*")) and not any(store.rglob("index.json")):
+        if time.monotonic() > deadline:
+            raise NoAnswer(f"no export began in {store}")
+        terminal.drain(0.05)
+    terminal.drain(1)
+    terminal.send(QUIT)
+    figures.found["quit while exporting, s"] = f"{terminal.ended():.2f}"
 
 
-def _typed(terminal: Terminal, typed: bytes, sign: str) -> str:
-    for key in typed[:-1]:
-        terminal.send(bytes([key]))
-        terminal.drain(0.3)
-    terminal.drain(2)  # the field blinks, so it is never quiet
-    terminal.forget()
-    terminal.send(typed[-1:])
-    return f"{terminal.until(sign, 60):.2f}"
-
-
-def _bytes_a_row(rows: int) -> float:
-    from whiteout_tui.rowdata import Batch, RowData
-    from whiteout_tui.rows import ROOT, Rows
-
-    known = Rows()
-    batch = Batch([RowData(b"f%03d" % number, 0, 0, 0, 0) for number in range(1000)])
-    for _ in range(rows // 1000):
-        known.append(ROOT, batch)
-    return sum(sys.getsizeof(getattr(known, column)) for column in Rows.__slots__) / len(known)
-
-
-def measure_peer(rows: int) -> dict[str, str]:
-    terminal = Terminal([sys.executable, "-c", _PEER, str(rows)])
-    figures = {"first rows, s": f"{terminal.until('d0003'):.2f}"}
+def measure_tree(case: Case, rows: int, keys: int) -> dict[str, str]:
+    """The same of Textual's Tree."""
+    width = case.width if case.directories > 1 else rows
+    script = str(Path(__file__).with_name("textualtree.py"))
+    empty = Terminal([sys.executable, script, "1", "1"], case.root / "config")
+    empty.until("d0000")
+    empty.quiet(1)
+    before = empty.memory()
+    empty.send(b"q")
+    empty.ended()
+    terminal = Terminal([sys.executable, script, str(rows), str(width)], case.root / "config")
+    figures = Figures(keys)
+    figures.found["first row, s"] = f"{terminal.until('d0000'):.2f}"
     terminal.quiet(2)
-    figures["resident memory, MiB"] = f"{terminal.memory() / 2**20:.0f}"
-    terminal.send(b"\x1b[24~")  # open every directory
-    terminal.quiet(2)
-    figures["down, ms"] = told(keys(terminal, DOWN, 40))
-    terminal.quiet(1)
+    figures.found["bytes a row, resident"] = f"{(terminal.memory() - before) / rows:.0f}"
+    figures.note("down", _presses(terminal, DOWN, keys if case.directories > 1 else 1))
     terminal.send(b"\x1b[H")
     terminal.quiet(1)
     terminal.send(DOWN)
     terminal.quiet(1)
-    found = []
-    for _ in range(6):
-        terminal.quiet(1)
-        found.append(_settled(terminal, lambda: terminal.send(SPACE)))
-    figures["open / close 1,000 rows, ms"] = told(found)
-    found = [_settled(terminal, partial(terminal.resize, columns, 36)) for columns in (100, 120)]
-    figures["resize, ms"] = told(found)
+    toggles = [terminal.settled(partial(terminal.send, SPACE)) for _ in range(4)]
+    figures.note(f"open or close {case.width:,} rows", toggles)
+    figures.note("open all", [terminal.settled(partial(terminal.send, TREE_OPENS_ALL))])
+    figures.note("down, all open", _presses(terminal, DOWN, keys))
+    resizes = [terminal.settled(partial(terminal.resize, columns, 36)) for columns in (100, 120)]
+    figures.note("resize", resizes)
+    terminal.send(QUIT)
+    figures.found["quit, s"] = f"{terminal.ended():.2f}"
+    return figures.found
+
+
+def _presses(terminal: Terminal, key: bytes, times: int) -> list[Answer]:
+    answers = []
+    for _ in range(times):
+        terminal.quiet(PAUSE)
+        answers.append(terminal.answer(key))
+    return answers
+
+
+def memory_without_rows(root: Path) -> int:
+    """Bytes that the app takes for a snapshot of one file."""
+    case = Case("one file", 1, 1, root)
+    case.build()
+    terminal = case.start()
+    terminal.watched()
+    terminal.quiet()
+    memory = terminal.memory()
     terminal.send(b"q")
-    figures["quit, s"] = f"{terminal.ended():.2f}"
-    return figures
+    terminal.ended()
+    return memory
 
 
-def _settled(terminal: Terminal, act: Callable[[], None]) -> float:
-    """Milliseconds to the first byte after *act*."""
-    started = time.perf_counter()
-    act()
-    select.select([terminal._fd], [], [], 60)
-    took = (time.perf_counter() - started) * 1000
-    terminal.quiet(1)
-    return took
+def roomy_directory(rows: int) -> str | None:
+    """Where so many files cost the least: in memory, if there is room for them."""
+    memory = Path("/dev/shm")
+    if "TMPDIR" in os.environ or not os.access(memory, os.W_OK):
+        return None
+    return str(memory) if os.statvfs(memory).f_favail > 3 * rows else None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peer-rows", type=int, default=100_000)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help="few rows: only to see that it runs")
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="whiteout-bench-") as temporary:
-        upper, lower = build(Path(temporary), options.rows)
-        ours = measure_ours(upper, lower, options.rows)
-    peer = measure_peer(options.peer_rows) if options.peer_rows else {}
-    print("Several times are median / 95th percentile / worst.\n")
-    print(f"| | whiteout, {options.rows:,} rows | Textual's Tree, {options.peer_rows:,} rows |")
-    print("|---|---|---|")
-    for name, figure in ours.items():
-        print(f"| {name} | {figure} | {peer.get(name, '-')} |")
+    if options.quick:
+        options.rows, options.peer_rows = 20_000, 2_000
+    keys, width = (12, 100) if options.quick else (60, 1000)
+    written: dict[str, dict[str, dict[str, str]]] = {}
+    print("Milliseconds where nothing else is said: median / 95th percentile / worst; CPU of the")
+    print("main thread. In brackets what the other threads took meanwhile.")
+    with tempfile.TemporaryDirectory(
+        prefix="whiteout-bench-", dir=roomy_directory(options.rows)
+    ) as temporary:
+        root = Path(temporary)
+        empty = memory_without_rows(root / "small")
+        cases = (
+            Case("many directories", options.rows // width, width, root / "many"),
+            Case("one directory", 1, options.rows, root / "one"),
+        )
+        for case in cases:
+            case.build()
+            ours = measure(case, keys, empty)
+            tree = measure_tree(case, options.peer_rows, keys) if options.peer_rows else {}
+            written[case.name] = {"whiteout": ours, "tree": tree}
+            _print(case, options.peer_rows, ours, tree)
     if options.json is not None:
-        options.json.write_text(json.dumps({"whiteout": ours, "tree": peer}, indent=1) + "\n")
+        options.json.write_text(json.dumps(written, indent=1) + "\n")
     return 0
+
+
+def _print(case: Case, peer_rows: int, ours: dict[str, str], tree: dict[str, str]) -> None:
+    shape = f"{case.directories:,} x {case.width:,} files"
+    print(f"\n| {case.name} | whiteout, {shape} | Textual's Tree, {peer_rows:,} rows |")
+    print("|---|---|---|")
+    for name in dict.fromkeys((*ours, *tree)):
+        print(f"| {name} | {ours.get(name, '-')} | {tree.get(name, '-')} |")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
