@@ -56,7 +56,7 @@ class TitleLine(Horizontal):
             parts.append(("…", "$foreground-muted"))
         else:
             parts.append(("✓", "$text-success"))
-        self.query_one("#counts", Static).update(Content.assemble(*parts))
+        _show(self.query_one("#counts", Static), Content.assemble(*parts))
 
 
 class StatusLine(Horizontal):
@@ -74,8 +74,8 @@ class StatusLine(Horizontal):
 
     def show_state(self, state: str) -> None:
         """Show the printable *state*."""
-        self.query_one("#state", Static).update(Content(state))
-        self.call_after_refresh(self._draw)
+        if _show(self.query_one("#state", Static), Content(state)):
+            self.call_after_refresh(self._draw)
 
     def on_mount(self) -> None:
         """Nothing is shown yet."""
@@ -87,7 +87,18 @@ class StatusLine(Horizontal):
 
     def _draw(self) -> None:
         line = self.query_one("#path", Static)
-        line.update(Content(_end(self._path, line.content_size.width)))
+        line.update(Content(_end(self._path, line.content_size.width)), layout=False)
+
+
+def _show(line: Static, content: Content) -> bool:
+    """Put *content* into *line*; the screen is laid out anew only where its width changes.
+
+    Tells whether that is so. A layout takes longer than everything else that a key does.
+    """
+    before = line.content
+    wider = not isinstance(before, Content) or before.cell_length != content.cell_length
+    line.update(content, layout=wider)
+    return wider
 
 
 def _end(text: str, width: int) -> str:
