@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.engines import short_directory
 from support.overlay import overlay, stack_options
 from support.terminal import Start
 from whiteout_tui.actions import ACTIONS, Scope
@@ -21,6 +22,8 @@ class Press:
     """A key as tmux writes it, what is on the screen after it, and the action that it stands for.
 
     ``gone`` is on the screen before it and not after it. Without an action it leads to the next.
+    What is waited for must not be so before the key: it would say nothing of it. A key that changes
+    nothing that can be seen has no sign.
     """
 
     key: str
@@ -28,10 +31,25 @@ class Press:
     action: str = ""
     gone: str = ""
 
+    @property
+    def is_seen(self) -> bool:
+        return bool(self.sign or self.gone)
+
+    def is_done(self, text: str) -> bool:
+        there = re.search(self.sign, text) is not None
+        return there and (not self.gone or self.gone not in text)
+
 
 def at(path: str) -> str:
     """The status line with *path*."""
     return rf"(^|\n) {re.escape(path)}\s*( \S[^\n]*)?\n"
+
+
+def typed(prompt: str, text: str) -> Iterator[Press]:
+    """A key for each character of *text*, in a line that begins with *prompt*."""
+    for end, key in enumerate(text, 1):
+        line = f"{prompt} {text[:end]}".lstrip()
+        yield Press(key, rf"\n {re.escape(line)}(\s|$)")
 
 
 TREE = (
@@ -45,54 +63,50 @@ TREE = (
     Press("g", at("/"), "TREE.first"),
     Press("b", at("/whole-seconds-same-content.txt"), "TREE.back"),
     Press("B", at("/"), "TREE.forward"),
-    Press("Left"),
-    Press("Down"),
+    Press("Down", at("/back-to-the-oldest-version.txt")),
     Press("Down", at("/big-added-file.txt")),
     Press("Enter", "", "TREE.activate", gone="Space"),
     Press("Escape", "Space"),
-    Press("+", r"deleted-directory/\n.*file\.txt", "TREE.expand_all"),
-    Press("-", r"▸ deleted-directory/", "TREE.collapse_all"),
-    Press(":", "", "BROWSE.go_to"),
-    *(Press(key) for key in "/etc"),
+    Press("+", r"▾ etc/", "TREE.expand_all"),
+    Press("-", r"▸ etc/", "TREE.collapse_all"),
+    Press(":", r"\n Go to", "BROWSE.go_to"),
+    *typed("Go to", "/etc"),
     Press("Enter", at("/etc"), "PROMPT.accept"),
     Press("Right", r"▾ etc/", "TREE.expand"),
     Press("Left", r"▸ etc/", "TREE.collapse"),
     Press("Space", r"▾ etc/", "TREE.toggle_directory"),
+    Press("y", "Copied", "BROWSE.copy_path"),  # what says so stays for a while
 )
 
 PROMPTS = (
-    Press("/", "", "BROWSE.search"),
-    *(Press(key) for key in "added"),
+    Press("/", r"\n Search", "BROWSE.search"),
+    *typed("Search", "added"),
     Press("Down", r"2/\d+|2 of \d+", "PROMPT.next_found"),
     Press("Up", r"1/\d+|1 of \d+", "PROMPT.previous_found"),
-    Press("C-r", "(?i)regex|expression", "PROMPT.toggle_expression"),
+    Press("C-r", r"\n Regex added", "PROMPT.toggle_expression"),
     Press("Enter", "n N f"),
     Press("n", r"2/\d+|2 of \d+", "BROWSE.next_match"),
     Press("N", r"1/\d+|1 of \d+", "BROWSE.previous_match"),
     Press("Escape", gone="“added”"),
-    Press("f", "", "BROWSE.filter"),
+    Press("f", r"\n Filter", "BROWSE.filter"),
     Press("D", gone="big-added-file"),
     Press("Escape", "big-added-file", "PROMPT.leave_prompt", gone="Filter D"),
-    Press(":"),
-    Press("/"),
-    Press("b"),
-    Press("i"),
-    Press("Tab", "/big-added-file.txt", "PROMPT.complete"),
+    Press(":", r"\n Go to"),
+    *typed("Go to", "/bi"),
+    Press("Tab", r"\n Go to /big-added-file.txt", "PROMPT.complete"),
     Press("Enter", at("/big-added-file.txt")),
 )
 
 VIEW = (
-    Press("s", "size ?[↑↓▴▾]|[↑↓▴▾] ?size|by size|size", "BROWSE.sort"),
-    Press("S", "", "BROWSE.turn_order"),
-    Press("s"),
-    Press("s"),
-    Press("g"),
+    Press("s", "size▾", "BROWSE.sort"),
+    Press("S", "size▴", "BROWSE.turn_order"),
+    Press("s", "k▴"),
+    Press("s", "name▴"),
     Press("u", "skipped hidden", "BROWSE.toggle_skipped"),
     Press("u", gone="skipped hidden"),
     Press("Down", at("/back-to-the-oldest-version.txt")),
     Press("Down", at("/big-added-file.txt")),
-    Press("r", at("/big-added-file.txt"), "BROWSE.reload"),
-    Press("y", "Copied", "BROWSE.copy_path"),
+    Press("r", "", "BROWSE.reload"),
     Press("2", r"\[2 Before/After\]", "BROWSE.tab_sides"),
     Press("3", r"\[3 Tar entry\]", "BROWSE.tab_tar"),
     Press("4", r"\[4 Content\]", "BROWSE.tab_content"),
@@ -102,29 +116,29 @@ VIEW = (
     Press("[", r"\[1 Why\]", "BROWSE.previous_tab"),
     Press("w", "", "BROWSE.toggle_detail", gone="1 Why"),
     Press("w", "1 Why"),
-    Press("<", "", "BROWSE.narrower"),
-    Press(">", "", "BROWSE.wider"),
+    Press("<", "", "BROWSE.narrower", gone="▸ file-became-directory/"),
+    Press(">", "▸ file-became-directory/", "BROWSE.wider"),
     Press("4", "000000"),
     Press("Tab", "", "BROWSE.switch_pane", gone="Space"),
-    Press("Down", "", "TEXT.scroll_line_down"),
-    Press("Up", "000000 the", "TEXT.scroll_line_up"),
+    Press("Down", "", "TEXT.scroll_line_down", gone="now, text"),
+    Press("Up", "now, text", "TEXT.scroll_line_up"),
     Press("NPage", "", "TEXT.scroll_page_down", gone="000000 the"),
     Press("PPage", "000000 the", "TEXT.scroll_page_up"),
     Press("G", "", "TEXT.scroll_bottom", gone="000000 the"),
     Press("g", "000000 the", "TEXT.scroll_top"),
     Press("Escape", "Space", "DETAIL.leave_detail"),
-    Press("1"),
+    Press("1", r"\[1 Why\]"),
     Press("v", "000020 the", "BROWSE.view_content"),
     Press("q", "1 Why"),
-    Press("x", "(?i)extract", "BROWSE.extract"),
-    Press("Escape", "big-added-file", "EXTRACT.dismiss_dialog"),
-    Press("x", "(?i)extract"),
+    Press("x", "Extract a file", "BROWSE.extract"),
+    Press("Escape", "1 Why", "EXTRACT.dismiss_dialog", gone="Extract a file"),
+    Press("x", "Extract a file"),
     Press("Enter", "sha256", "EXTRACT.write"),
     Press("Y", "path in the layer", "BROWSE.copy_menu"),
     Press("Escape", "1 Why", "COPY.dismiss_dialog"),
     Press("Y", "path in the layer"),
     Press("Enter", "Copied", "COPY.copy"),
-    Press("Escape", "1 Why", "BROWSE.close"),
+    Press("Escape", "", "BROWSE.close"),
 )
 
 WHOLE = (
@@ -133,11 +147,11 @@ WHOLE = (
     Press("Up", at("/etc"), "LINES.line_up"),
     Press("NPage", "", "LINES.lines_down", gone="Entries and bytes of content"),
     Press("PPage", r"\n /(hard-links|etc|opaque-directory|odd-names)\s*\n", "LINES.lines_up"),
-    Press("G", r"touched\.conf|\d  [AM] /", "LINES.last_line"),
+    Press("G", r"\n /[^/\n]+/\S+ *\n", "LINES.last_line"),
     Press("g", at("/etc"), "LINES.first_line"),
     Press("Tab", at("/big-added-file.txt"), "SURVEY.next_section"),
     Press("BTab", at("/etc"), "SURVEY.previous_section"),
-    Press("c", "✓ complete", "SURVEY.toggle_walk"),
+    Press("c", "", "SURVEY.toggle_walk"),
     Press("Escape", "flag", "VIEW.close_view"),
     Press("F", "same size and time, other content", "BROWSE.findings"),
     Press("Enter", r"1 Why(.|\n)*/same-size-and-time-but-other-content.txt", "LINES.choose"),
@@ -152,7 +166,7 @@ EXPORT = (
     Press("Y", "the result", "EXPORT.copy_all"),
     Press("v", "✓ verified", "EXPORT.verify"),
     Press("e", r"\[gzip\]", "EXPORT.again"),
-    Press("Escape", "flag", "EXPORT.dismiss_dialog"),
+    Press("Escape", "1 Why", "EXPORT.dismiss_dialog"),
 )
 
 APP = (
@@ -173,49 +187,50 @@ IN_THE_DEMO = {
     "export": EXPORT,
     "app": APP,
 }
-#: Of the list of what can be opened, and the layers of one mount.
-IN_THE_PICKER = (
-    Press("Down", "", "LIST.line_down"),
-    Press("Up", "", "LIST.line_up"),
-    Press("NPage", "", "LIST.list_page_down"),
-    Press("PPage", "", "LIST.list_page_up"),
-    Press("G", "", "LIST.list_last"),
-    Press("g", "", "LIST.list_first"),
-    Press("r", r"\d snapshot", "PICKER.reload"),
-    Press("/", "", "PICKER.filter"),
-    *(Press(key) for key in "every-action"),
-    Press("Enter", r"1 of \d(.|\n)*Enter open"),
-    Press("Escape", r"\d snapshot", "PICKER.unfilter", gone="1 of "),
-    Press("/"),
-    *(Press(key) for key in "every-action"),
-    Press("Enter", r"1 of \d(.|\n)*Enter open"),
-    Press("Enter", "against the layer below", "PICKER.pick"),
-    Press("Down", "against nothing below"),
-    Press("Up", "against the layer below"),
-    Press("Space", "", "LAYERS.mark"),
-    Press("Space"),
-    Press("Enter", "1 Why", "LAYERS.pick"),
-    Press("Escape", "against the layer below"),
-    Press("Escape", "snapshots  of this host", "LAYERS.leave"),
-)
+
+
+def in_the_picker(mounts: Path) -> tuple[Press, ...]:
+    """For the list of what can be opened, and the layers of one of two mounts below *mounts*."""
+    first, second = at(f"{mounts}/a/merged"), at(f"{mounts}/b/merged")
+    narrowed = (
+        Press("/", "words that must be in the line", "PICKER.filter"),
+        *typed("", mounts.name),
+        Press("Enter", r"\n *2 of \d+ snapshots?\n(.|\n)*Enter open"),
+    )
+    return (
+        *narrowed,
+        Press("Down", second, "LIST.line_down"),
+        Press("Up", first, "LIST.line_up"),
+        Press("NPage", second, "LIST.list_page_down"),
+        Press("PPage", first, "LIST.list_page_up"),
+        Press("G", second, "LIST.list_last"),
+        Press("g", first, "LIST.list_first"),
+        Press("r", "", "PICKER.reload"),
+        Press("Escape", r"\n *\d+ snapshots?\n", "PICKER.unfilter"),
+        *narrowed,
+        Press("Enter", "against the layer below", "PICKER.pick"),
+        Press("Down", "against nothing below"),
+        Press("Up", "against the layer below"),
+        Press("Space", r"▌ +1 layer", "LAYERS.mark"),
+        Press("Space", gone="▌"),
+        Press("Enter", "1 Why", "LAYERS.pick"),
+        Press("Escape", "against the layer below"),
+        Press("Escape", "snapshots  of this host", "LAYERS.leave"),
+    )
 
 
 def carry_out(presses: tuple[Press, ...], start: Start, directory: Path, *arguments: str) -> None:
     shown = start(*arguments, wrapper=("env", "-C", str(directory)))
     shown.wait("✓" if arguments else "mount")
     for press in presses:
+        if press.is_seen:
+            assert not press.is_done(before := shown.text()), f"{press} says nothing of:\n{before}"
         shown.press(press.key)
-        if press.sign or press.gone:
-            what = f"{press.action or press.key}: {press.sign or 'no ' + press.gone}"
-
-            def has(text: str, press: Press = press) -> bool:
-                there = re.search(press.sign, text) is not None
-                return there and (not press.gone or press.gone not in text)
-
+        if press.is_seen:
             try:
-                shown.wait(has)
+                shown.wait(press.is_done)
             except AssertionError as error:
-                raise AssertionError(f"{what}\n{error}") from None
+                raise AssertionError(f"{press}\n{error}") from None
 
 
 @pytest.mark.peer("tmux")
@@ -225,28 +240,26 @@ def test_actions_on_the_demo(name: str, tmp_path: Path, terminal: Start) -> None
 
 
 @contextmanager
-def mounted(directory: Path) -> Iterator[Path]:
-    for name in ("lower", "upper", "work"):
-        (directory / name).mkdir(parents=True)
-    options = stack_options(
-        [os.fsencode(directory / "lower")],
-        os.fsencode(directory / "upper"),
-        os.fsencode(directory / "work"),
-    )
-    with overlay(directory / "merged", options) as merged:
-        yield merged
+def mounted(directory: Path) -> Iterator[None]:
+    """An overlay with a layer below it, mounted at ``merged``."""
+    parts = [directory / name for name in ("lower", "upper", "work")]
+    for part in parts:
+        part.mkdir(parents=True)
+    lower, upper, work = map(os.fsencode, parts)
+    with overlay(directory / "merged", stack_options([lower], upper, work)):
+        yield
 
 
 @pytest.mark.root
 @pytest.mark.peer("tmux")
 def test_actions_on_the_list_of_mounts(tmp_path: Path, terminal: Start) -> None:
-    with mounted(tmp_path / "whiteout-every-action"):
-        carry_out(IN_THE_PICKER, terminal, tmp_path)
+    with short_directory() as mounts, mounted(mounts / "a"), mounted(mounts / "b"):
+        carry_out(in_the_picker(mounts), terminal, tmp_path)
 
 
 def test_every_action_of_the_table_has_its_key_pressed() -> None:
     every = {f"{action.scope.name}.{action.id}" for action in ACTIONS}
-    scenarios = [*IN_THE_DEMO.values(), IN_THE_PICKER]
+    scenarios = [*IN_THE_DEMO.values(), in_the_picker(Path("/mounts"))]
     pressed = {press.action for presses in scenarios for press in presses if press.action}
     assert every == pressed
     assert {name.partition(".")[0] for name in every} == {scope.name for scope in Scope}
