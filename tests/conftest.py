@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import sys
 import tempfile
@@ -15,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from support.commands import program
 from support.overlay import mount_points_below, unmount, why_no_overlay
 from support.terminal import Start, terminals
 
 REQUIRE_ALL = "WHITEOUT_REQUIRE_ALL"
 EXAMPLES = "WHITEOUT_TEST_EXAMPLES"
-_TOLD = pytest.StashKey[list[str]]()
+_TOLD = "told"
 
 _COMMON = settings(
     deadline=None,
@@ -45,10 +45,10 @@ def _missing(item: pytest.Item) -> str | None:
     if item.get_closest_marker("root") is not None and (reason := why_no_overlay()) is not None:
         return reason
     for marker in item.iter_markers("peer"):
-        for program in marker.args:
-            beside = Path(sys.executable).with_name(program)  # what a virtual environment brought
-            if shutil.which(program) is None and not beside.exists():
-                return f"needs the program {program}"
+        for name in marker.args:
+            beside = Path(sys.executable).with_name(name)  # what a virtual environment brought
+            if program(name) is None and not beside.exists():
+                return f"needs the program {name}"
     return None
 
 
@@ -63,15 +63,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Says a line in the summary of the run: how often something was tried."""
-    lines: list[str] = request.config.stash.setdefault(_TOLD, [])
-    return lines.append
+    """Says a line in the summary of the run: how often something was tried.
+
+    It goes with the report of the test, which may run in another process than the summary.
+    """
+    return lambda line: request.node.user_properties.append((_TOLD, line))
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    lines = config.stash.get(_TOLD, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = [
+        line
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, line in report.user_properties
+        if name == _TOLD
+    ]
     if lines:
         terminalreporter.section("how often it was tried")
         terminalreporter.write_line("\n".join(lines))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -12,22 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.commands import program
 from support.overlay import overlay
 from whiteout.attributes import attribute_meaning, attribute_text, capability_text
 from whiteout.capabilities import parse_capability
 
 
 @pytest.mark.root
+@pytest.mark.peer("setcap", "getcap")
 @pytest.mark.parametrize(
     "text",
     ["cap_net_raw=ep", "cap_chown,cap_checkpoint_restore=i", "cap_bpf=eip", "cap_kill=p", "="],
 )
 def test_capabilities_read_as_getcap_prints_them(tmp_path: Path, text: str) -> None:
-    setcap, getcap = (
-        shutil.which(name, path="/sbin:/usr/sbin:/bin:/usr/bin") for name in ("setcap", "getcap")
-    )
-    if setcap is None or getcap is None:
-        pytest.skip("needs setcap and getcap")
+    setcap, getcap = program("setcap"), program("getcap")
+    assert setcap is not None and getcap is not None
     file = tmp_path / "file"
     file.touch()
     for options in ([], ["-n", "1000"]):

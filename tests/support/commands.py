@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,11 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).parents[2]
+
+
+def program(name: str) -> str | None:
+    """Where the program *name* of this host is, those for administrators included."""
+    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
 
 
 @dataclass(frozen=True, slots=True)

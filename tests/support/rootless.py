@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import program
 from support.engines import run, short_directory
 
 _NAME = "whiteout-rootless"
@@ -98,7 +98,7 @@ def _require_namespaces(engine: RootlessPodman) -> None:
 
 @contextlib.contextmanager
 def _user(home: Path) -> Iterator[pwd.struct_passwd]:
-    useradd = shutil.which("useradd", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    useradd = program("useradd")
     assert useradd is not None
     name = f"{_NAME}-{os.getpid()}"
     words = [useradd, "--no-create-home", "--home-dir", str(home), "--shell", "/bin/sh"]
