@@ -1,7 +1,7 @@
 # Needs make and a Python of 3.11 or newer with its venv module; the rest is installed into $(VENV).
 #
 #   make demo          build a small snapshot and open it
-#   make test          run the tests (PYTEST_ARGS="-k name" to choose)
+#   make test          run the tests, two at a time (PYTEST_ARGS="-k name" to choose; JOBS=0: one)
 #   make fuzz          let coverage guide the fuzzing of every parser (FUZZ_SECONDS=10 for each)
 #   make bench         time the export against other tools (BENCH_ARGS=--quick to try it)
 #   make bench-app     time the keys of the app at 1,000,000 rows, beside Textual's own Tree
@@ -18,6 +18,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
+JOBS ?= 2
 
 $(VENV)/created:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with its venv module found;" \
@@ -39,7 +40,7 @@ demo: $(VENV)/installed
 	@$(BIN)/whiteout demo
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 FUZZ_SECONDS ?= 10
 
