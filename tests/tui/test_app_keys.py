@@ -43,7 +43,7 @@ def test_what_is_typed_into_prompts_at_once(tmp_path: Path) -> None:
         await until(pilot, lambda: screen.counts.complete)
         burst(pilot.app, "slash", *"added", "enter", "colon", "slash", *"etc", "enter", "w")
         await until(pilot, lambda: screen.entries.cursor_path == b"/etc")
-        await until(pilot, lambda: screen.has_class("-folded"))
+        await until(pilot, lambda: not screen.panes.shows_detail)
         assert screen.finder.search is not None
         assert screen.finder.search.text == "added"
         assert not screen.query_one(Prompt).is_open
@@ -92,7 +92,7 @@ def test_a_jump_from_a_list_is_made_before_the_next_key(tmp_path: Path) -> None:
         await pilot.pause()
         await until(pilot, lambda: pilot.app.screen.known.survey.walked)  # type: ignore[attr-defined]
         burst(pilot.app, "enter", "w")
-        await until(pilot, lambda: screen.has_class("-folded"))
+        await until(pilot, lambda: not screen.panes.shows_detail)
         assert pilot.app.screen is screen
         assert screen.entries.cursor_path != b"/"
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 
 from textual.app import ComposeResult
-from textual.containers import Container, Vertical
+from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
 from whiteout.cancel import CancelToken
 from whiteout.demo import is_demo
-from whiteout.display import display_path
 from whiteout.export import ExportResult
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
@@ -27,6 +26,7 @@ from whiteout_tui.heading import Heading
 from whiteout_tui.jobs import Jobs, Window, send
 from whiteout_tui.loading import Listing, read_below, read_directory
 from whiteout_tui.ordering import Order, SortKey
+from whiteout_tui.panes import Divider, Panes
 from whiteout_tui.prompt import Prompt, PromptMode
 from whiteout_tui.reading import Reading
 from whiteout_tui.rows import ROOT
@@ -49,6 +49,7 @@ class BrowseScreen(Screen[None]):
     BINDINGS = bindings(Scope.BROWSE)
     AUTO_FOCUS = "SnapshotTree"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual has it
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (17, "-high")]  # noqa: RUF012
 
     class Read(Message):
         """More of a directory, or of several, was read."""
@@ -94,10 +95,11 @@ class BrowseScreen(Screen[None]):
         layers = f"{lowers} lower layer" if lowers == 1 else f"{lowers} lower layers"
         yield TitleLine(snapshot.label, f"{layers}, {snapshot.differ} differ")
         yield WarningBar(snapshot.doubts, snapshot.fallback)
-        with Container(id="panes"):
+        with Panes(id="panes"):
             with Vertical(id="tree-pane"):
                 yield Heading()
                 yield SnapshotTree(id="tree")
+            yield Divider(id="divider")
             yield DetailPane(snapshot, id="detail")
         yield Prompt()
         yield StatusLine()
@@ -112,6 +114,11 @@ class BrowseScreen(Screen[None]):
     def detail(self) -> DetailPane:
         """The detail of what is under the cursor."""
         return self.query_one(DetailPane)
+
+    @property
+    def panes(self) -> Panes:
+        """What holds them both."""
+        return self.query_one(Panes)
 
     def on_mount(self) -> None:
         """Explain the first row, and read the snapshot."""
@@ -231,7 +238,12 @@ class BrowseScreen(Screen[None]):
     # The status
 
     def _show_path(self) -> None:
-        self.query_one(StatusLine).show_path(display_path(self.entries.cursor_path))
+        self.query_one(StatusLine).show_trail(self.entries.cursor_path)
+
+    def on_status_line_chosen(self, chosen: StatusLine.Chosen) -> None:
+        """Go to the directory whose name was clicked in the path under the cursor."""
+        self.entries.jump_to(self.entries.row_at(chosen.path))
+        self._go_to_tree()
 
     def _show_state(self) -> None:
         hidden = self.entries.rows.hidden
@@ -299,7 +311,7 @@ class BrowseScreen(Screen[None]):
         if self._hiding:
             self.action_toggle_skipped()
         self.entries.go_to(os.fsdecode(path), self._tell_lost)
-        self.set_focus(self.entries)
+        self._go_to_tree()
 
     def _tell_lost(self, failure: str | None) -> None:
         if failure is not None:
@@ -362,42 +374,35 @@ class BrowseScreen(Screen[None]):
     def action_switch_pane(self) -> None:
         """From the tree to the detail, and back."""
         if self.entries.has_focus:
-            self.set_focus(self.detail.text)
-            self.remove_class("-folded")
+            self._go_to_detail()
         else:
-            self.set_focus(self.entries)
+            self._go_to_tree()
+
+    def _go_to_detail(self) -> None:
+        self.panes.show_detail()
+        self.set_focus(self.detail.text)
+
+    def _go_to_tree(self) -> None:
+        self.panes.show_tree()
+        self.set_focus(self.entries)
 
     def action_narrower(self) -> None:
         """Give the detail more of the screen."""
-        self._divide(-5)
+        self.panes.divide(-5)
 
     def action_wider(self) -> None:
         """Give the tree more of the screen."""
-        self._divide(5)
-
-    def _divide(self, by: int) -> None:
-        """Give the tree so many percent more of the room for both panes."""
-        beside = self.has_class("-wide")
-        state = state_of(self.app)
-        state.set_share(beside, state.share(beside) + by)
-        share = state.share(beside)
-        tree, detail = self.query_one("#tree-pane").styles, self.detail.styles
-        if beside:
-            tree.width, detail.width = f"{share}fr", f"{100 - share}fr"
-        else:
-            tree.height, detail.height = f"{share}fr", f"{100 - share}fr"
-
-    def on_resize(self) -> None:
-        """Side by side, the panes are divided otherwise than one above the other."""
-        for pane in (self.query_one("#tree-pane"), self.detail):
-            pane.styles.clear_rule("width")
-            pane.styles.clear_rule("height")
-        self.call_after_refresh(self._divide, 0)
+        self.panes.divide(5)
 
     def action_toggle_detail(self) -> None:
         """Fold the detail away, or bring it back."""
-        self.toggle_class("-folded")
-        self.set_focus(self.entries)
+        if self.panes.shows_detail:
+            self.panes.fold_detail()
+            self.set_focus(self.entries)
+        elif self.panes.only_one:
+            self._go_to_detail()
+        else:
+            self.panes.show_detail()
 
     def action_tab_why(self) -> None:
         """Show why."""
@@ -440,17 +445,19 @@ class BrowseScreen(Screen[None]):
         self.detail.do(deeds.copy_menu(self._exports), self.entries.cursor_path)
 
     def _show_tab(self, number: int) -> None:
-        self.remove_class("-folded")
         self.detail.choose(number)
+        if self.panes.only_one:
+            self._go_to_detail()
+        else:
+            self.panes.show_detail()
 
     def on_snapshot_tree_activated(self) -> None:
         """Enter on a file leads to its detail."""
-        self.remove_class("-folded")
-        self.set_focus(self.detail.text)
+        self._go_to_detail()
 
     def on_detail_pane_left(self) -> None:
         """Back to the tree."""
-        self.set_focus(self.entries)
+        self._go_to_tree()
 
     def action_close(self) -> None:
         """Undo the search, or else the filter, or else go back to where it was picked."""

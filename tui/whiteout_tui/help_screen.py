@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from whiteout_tui.actions import ACTIONS, Action, Group, Scope, bindings, key_name
 from whiteout_tui.footer import ActionFooter
-from whiteout_tui.legend import FLAGS, KINDS, NUMBERS, SUFFIXES
+from whiteout_tui.legend import FLAGS, KINDS, MOUSE, NUMBERS, SUFFIXES
 from whiteout_tui.rowdata import RowKind
 from whiteout_tui.scrolling import ScrollingText
 from whiteout_tui.status import COLOURS
@@ -65,6 +65,8 @@ def help_content(width: int) -> Content:
         for action in ACTIONS:
             if action.group is group:
                 lines.append(_line(_keys(action), _told(action), width))
+    lines.append(_heading("The mouse"))
+    lines.extend(_line(name, text, width) for name, text in MOUSE)
     lines.append(_heading("The numbers, and their rules"))
     lines.extend(_line(name, rule, width) for name, rule in NUMBERS)
     return Content("\n").join(lines)

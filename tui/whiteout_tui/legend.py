@@ -63,6 +63,14 @@ SUFFIXES: dict[RowType, tuple[str, str]] = {
     RowType.SOCKET: ("=", "socket, which no layer can hold"),
 }
 
+MOUSE: tuple[tuple[str, str], ...] = (
+    ("a row", "a click goes there; on its triangle, or twice, it opens or closes"),
+    ("heading", "a click on a column sorts by it; again: the other way around"),
+    ("path", "below the tree: a click on a name of it goes to that directory"),
+    ("divider", "beside the tree the line, below it the bar of tabs: drag it to size both"),
+    ("tabs, keys", "a click chooses the tab, or presses the key of the footer"),
+)
+
 NUMBERS: tuple[tuple[str, str], ...] = (
     (
         "A M D U · !",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Static
 
+from whiteout.display import display_name, display_path
 from whiteout_tui.counting import Counts
 from whiteout_tui.legend import KINDS
 from whiteout_tui.rowdata import RowKind
@@ -62,6 +65,18 @@ class TitleLine(Horizontal):
 class StatusLine(Horizontal):
     """The last line above the footer: the path under the cursor, and what is hidden or going on."""
 
+    class Chosen(Message):
+        """A name in the path under the cursor was clicked; *path* ends with it."""
+
+        def __init__(self, path: bytes) -> None:
+            super().__init__()
+            self.path = path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._path = ""
+        self._steps: list[tuple[int, bytes]] = []  # the end of each name in cells, and its path
+
     def compose(self) -> ComposeResult:
         """Left the path, right the state."""
         yield Static("", id="path")
@@ -70,20 +85,34 @@ class StatusLine(Horizontal):
     def show_path(self, path: str) -> None:
         """Show the printable *path*; its end, where it is too long."""
         self._path = path
+        self._steps = []
         self._draw()
+
+    def show_trail(self, path: bytes) -> None:
+        """Show *path* as a trail: a click on a name in it leads there."""
+        self.show_path(display_path(path))
+        self._steps = trail_of(path)
 
     def show_state(self, state: str) -> None:
         """Show the printable *state*."""
         if _show(self.query_one("#state", Static), Content(state)):
             self.call_after_refresh(self._draw)
 
-    def on_mount(self) -> None:
-        """Nothing is shown yet."""
-        self._path = ""
-
     def on_resize(self) -> None:
         """Cut the path for the new width."""
         self.call_after_refresh(self._draw)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a name in the path leads there."""
+        line = self.query_one("#path", Static)
+        if event.screen_offset not in line.region:
+            return
+        cut = max(0, cell_len(self._path) - line.content_size.width)
+        place = event.screen_x - line.content_region.x + cut
+        for end, path in self._steps:
+            if place < end:
+                self.post_message(self.Chosen(path))
+                return
 
     def _draw(self) -> None:
         line = self.query_one("#path", Static)
@@ -99,6 +128,21 @@ def _show(line: Static, content: Content) -> bool:
     wider = not isinstance(before, Content) or before.cell_length != content.cell_length
     line.update(content, layout=wider)
     return wider
+
+
+def trail_of(path: bytes) -> list[tuple[int, bytes]]:
+    """Every directory on the way to *path*, and itself: where each ends in the printable path.
+
+    The ends are in cells from the left; the slash before a name belongs to it.
+    """
+    steps = [(1, b"/")]
+    end = 0
+    so_far = b""
+    for name in filter(None, path.split(b"/")):
+        so_far += b"/" + name
+        end += 1 + cell_len(display_name(name))
+        steps.append((end, so_far))
+    return steps
 
 
 def _end(text: str, width: int) -> str:

@@ -8,7 +8,6 @@ from textual import events
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from whiteout_tui.detail.before_after import load_before_after
 from whiteout_tui.detail.content import load_content
@@ -16,6 +15,7 @@ from whiteout_tui.detail.layers import load_layers
 from whiteout_tui.detail.question import Load
 from whiteout_tui.detail.tar_entry import load_tar_entry
 from whiteout_tui.detail.why import load_why
+from whiteout_tui.panes import Handle
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,11 @@ TABS: tuple[Tab, ...] = (
 )
 
 
-class TabBar(Widget):
-    """The names of the tabs with their keys, the chosen one in brackets; a click chooses."""
+class TabBar(Handle):
+    """The names of the tabs with their keys, the chosen one in brackets; a click chooses.
+
+    Below the tree it is dragged to size both.
+    """
 
     chosen: reactive[int] = reactive(0)
 
@@ -79,7 +82,7 @@ class TabBar(Widget):
     def on_click(self, event: events.Click) -> None:
         """Choose the tab under the pointer."""
         offset = event.get_content_offset(self)
-        if offset is None:
+        if offset is None or self.dragged:
             return
         left = 0
         for number, name in enumerate(self.names):
