@@ -105,7 +105,7 @@ class StatusLine(Horizontal):
     def on_click(self, event: events.Click) -> None:
         """A click on a name in the path leads there."""
         line = self.query_one("#path", Static)
-        if event.screen_offset not in line.region:
+        if not line.region.contains_point(event.screen_offset):
             return
         cut = max(0, cell_len(self._path) - line.content_size.width)
         place = event.screen_x - line.content_region.x + cut
