@@ -233,6 +233,20 @@ def test_export_tells_the_same_in_words(run: Run, target: list[str], tmp_path: P
         assert told[field] in words
 
 
+def test_export_says_what_it_cleaned_up(run: Run, target: list[str], tmp_path: Path) -> None:
+    words = ("export", *target, "--store", tmp_path / "store")
+    assert b"swept" not in run(*words).done().stdout
+    dead = tmp_path / "store/ingest" / ("0" * 64)
+    dead.mkdir()
+    (dead / "ref").write_bytes(b"of a killed one")
+    (dead / "data").write_bytes(bytes(1234))
+    said = b"swept       1 unfinished export of processes that died, 1,234 bytes, removed from"
+    assert said in run(*words).done().stdout
+    assert not dead.exists()
+    dead.mkdir()
+    assert run(*words, "--json").done().objects()[0]["swept"] == [{"ref": "", "offset": 0}]
+
+
 def test_export_to_standard_output_is_the_blob_alone(target: list[str], tmp_path: Path) -> None:
     told = whiteout_process("export", *target, "--compression", "none", "-o", "-")
     assert told.status == 0

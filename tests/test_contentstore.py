@@ -232,8 +232,9 @@ def test_a_killed_writer_leaves_no_blob_and_no_lock(store: ContentStore, point: 
     assert blobs_or_none(store) == []
     (status,) = store.statuses()
     assert (status.ref, status.locked) == ("r", False)
-    with store.writer("unrelated"):
+    with store.writer("unrelated") as writer:
         assert [s.ref for s in store.statuses()] == ["unrelated"], "swept"
+        assert writer.swept == (status,)
     data = b"y" * 10
     assert put(store, data, "r") == digest_of(data)
     assert Path(store.blob_path(digest_of(data))).read_bytes() == data

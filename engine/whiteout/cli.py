@@ -404,6 +404,8 @@ def _export_image(options: Namespace, media_type: str) -> int:
 
 
 def _image_text(result: SinkResult) -> str:
+    from whiteout.export import swept_sentence
+
     lines = [
         ("image", result.reference),
         ("manifest", result.manifest.digest),
@@ -417,6 +419,7 @@ def _image_text(result: SinkResult) -> str:
         lines.append((f"layer {number + 1}", f"{layer.descriptor.digest} ({size}{origin}{there})"))
         lines.append(("  diffID", layer.diff_id))
     lines.append(("time", f"{result.seconds:.2f} s"))
+    lines += [("swept", said) for each in result.exported if (said := swept_sentence(each))]
     return "\n".join(f"{name:<11} {value}" for name, value in lines)
 
 
@@ -425,6 +428,8 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def _export_text(result: ExportResult) -> str:
+    from whiteout.export import swept_sentence
+
     ratio = result.uncompressed_size / result.size if result.size else 1.0
     lines = [
         ("media type", result.media_type),
@@ -439,6 +444,9 @@ def _export_text(result: ExportResult) -> str:
         lines.append(("path", display_path(result.path)))
     if result.tag is not None:
         lines.append(("tag", display_text(result.tag)))
+    swept = swept_sentence(result)
+    if swept is not None:
+        lines.append(("swept", swept))
     return "\n".join(f"{name:<11} {value}" for name, value in lines)
 
 

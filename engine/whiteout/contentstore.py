@@ -234,6 +234,8 @@ class IngestWriter:
         self._touched = time.monotonic()
         self._failed = False
         self._ingest: ingest.Ingest | None = ingest.Ingest.acquire(store.path, ref)
+        self.swept = self._ingest.swept
+        """What dead writers had left in the store; it is removed."""
 
     def __enter__(self) -> Self:
         return self

@@ -33,6 +33,7 @@ from whiteout.tarwriter import TarWriter
 
 if TYPE_CHECKING:
     from whiteout.contentstore import ContentStore, Descriptor
+    from whiteout.ingest import IngestStatus
 
 DEFAULT_TAG = "latest"
 
@@ -61,6 +62,8 @@ class ExportResult:
     uncompressed_size: int
     seconds: float
     tag: str | None = None
+    swept: tuple[IngestStatus, ...] = ()
+    """What exports that died had left half-written in the store; it was removed."""
 
     @property
     def descriptor(self) -> Descriptor:
@@ -68,6 +71,17 @@ class ExportResult:
         from whiteout.contentstore import Descriptor
 
         return Descriptor(self.media_type, self.digest, self.size, {UNCOMPRESSED: self.diff_id})
+
+
+def swept_sentence(result: ExportResult) -> str | None:
+    """What the export had to clean up in the store, None where there was nothing."""
+    if not result.swept:
+        return None
+    count, size = len(result.swept), sum(status.offset for status in result.swept)
+    return (
+        f"{count:,} unfinished {'export' if count == 1 else 'exports'} of processes that died,"
+        f" {size:,} bytes, removed from the store"
+    )
 
 
 def default_store_path() -> str:
@@ -151,6 +165,7 @@ def export_to_store(
         stream.uncompressed,
         time.monotonic() - started,
         tag,
+        writer.swept,
     )
 
 

@@ -58,13 +58,15 @@ class Ingest:
     Made by :meth:`acquire`; lives until :meth:`release`.
     """
 
-    __slots__ = ("_directory", "_name", "_parent", "data")
+    __slots__ = ("_directory", "_name", "_parent", "data", "swept")
 
     def __init__(self, parent: int, name: str, directory: int) -> None:
         self._parent = parent
         self._name = name
         self._directory = directory
         self.data = -1
+        self.swept: tuple[IngestStatus, ...] = ()
+        """What dead writers had left in the store, removed by :meth:`acquire`."""
 
     @classmethod
     def acquire(cls, store: str, ref: str) -> Ingest:
@@ -84,8 +86,9 @@ class Ingest:
             ingest: Ingest | None = None
             try:
                 with locked(parent):
-                    _sweep(parent)
+                    swept = _sweep(parent)
                     ingest = cls(parent, name, _lock(parent, name, ref))
+                    ingest.swept = swept
                 ingest._start(ref)
             except BaseException:
                 if ingest is None:
@@ -168,16 +171,20 @@ def _remove(parent: int, name: str, descriptor: int) -> None:
     os.rmdir(name, dir_fd=parent)
 
 
-def _sweep(parent: int) -> None:
+def _sweep(parent: int) -> tuple[IngestStatus, ...]:
     """Remove the ingests that no living writer holds; the lock of *parent* must be held."""
+    swept = []
     for name in os.listdir(parent):
         with suppress(OSError):
             descriptor = _open(parent, name)
             try:
                 if try_lock(descriptor) and _is_current(parent, name, descriptor):
+                    status = _status_of(descriptor, locked=False)
                     _remove(parent, name, descriptor)
+                    swept.append(status)
             finally:
                 os.close(descriptor)
+    return tuple(sorted(swept, key=lambda status: status.ref))
 
 
 @contextmanager
@@ -236,19 +243,23 @@ def _status(parent: int, name: str) -> IngestStatus | None:
     except OSError:
         return None
     try:
-        try:
-            offset = os.stat(_DATA, dir_fd=descriptor, follow_symlinks=False).st_size
-        except OSError:
-            offset = 0
-        return IngestStatus(
-            ref=_text(descriptor, "ref"),
-            offset=offset,
-            started_at=_text(descriptor, "startedat"),
-            updated_at=_text(descriptor, "updatedat"),
-            locked=not try_lock(descriptor),
-        )
+        return _status_of(descriptor, locked=not try_lock(descriptor))
     finally:
         os.close(descriptor)
+
+
+def _status_of(directory: int, *, locked: bool) -> IngestStatus:
+    try:
+        offset = os.stat(_DATA, dir_fd=directory, follow_symlinks=False).st_size
+    except OSError:
+        offset = 0
+    return IngestStatus(
+        ref=_text(directory, "ref"),
+        offset=offset,
+        started_at=_text(directory, "startedat"),
+        updated_at=_text(directory, "updatedat"),
+        locked=locked,
+    )
 
 
 def _text(directory: int, name: str) -> str:

@@ -98,6 +98,7 @@ def export_object(result: ExportResult) -> dict[str, object]:
         "entries": result.entries,
         "uncompressedSize": result.uncompressed_size,
         "seconds": round(result.seconds, 3),
+        "swept": [{"ref": status.ref, "offset": status.offset} for status in result.swept],
     }
 
 

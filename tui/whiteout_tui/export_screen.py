@@ -18,7 +18,13 @@ from whiteout.cancel import CancelToken
 from whiteout.contentstore import ContentStore
 from whiteout.display import display_path, display_text
 from whiteout.errors import Cancelled, UsageError
-from whiteout.export import ExportResult, Progress, default_store_path, export_to_store
+from whiteout.export import (
+    ExportResult,
+    Progress,
+    default_store_path,
+    export_to_store,
+    swept_sentence,
+)
 from whiteout.mediatypes import COMPRESSIONS, media_type_of
 from whiteout.snapshot import Snapshot
 from whiteout.verify import Verification, verify_blob
@@ -357,6 +363,7 @@ def result_values(result: ExportResult) -> tuple[Value, ...]:
     def plain(label: str, text: str) -> Value:
         return Value(label, text, text)
 
+    swept = swept_sentence(result)
     return (
         plain("media type", result.media_type),
         plain("digest", result.digest),
@@ -372,6 +379,7 @@ def result_values(result: ExportResult) -> tuple[Value, ...]:
         Value("tag", display_text(result.tag or "none"), shell_word((result.tag or "").encode())),
         plain("differ", result.differ),
         Value("path", display_path(path), shell_word(path)),
+        *([plain("swept", swept)] if swept is not None else []),
     )
 
 
