@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import subprocess
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import PROJECT
-from support.detached import detached_overlay
+from support.detached import attached_overlay, detached_overlay
 from support.overlay import overlay, stack_options
 from support.trees import Dir, File, lines, make
 from support.views import comparable, kernel_view, our_view
@@ -26,6 +27,7 @@ from whiteout.mountinfo import find_mount
 from whiteout.opening import open_mount, open_pair
 from whiteout.snapshot import Snapshot
 from whiteout.sources.mounts import record_of_mount
+from whiteout_tui.main import main
 
 
 def content_of(snapshot: Snapshot, directory: Path) -> dict[str, bytes | None]:
@@ -199,7 +201,7 @@ def test_marks_of_a_nested_overlay_are_none_here(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_bookkeeping_marks_are_left_out(tmp_path: Path) -> None:
+def test_bookkeeping_marks_are_left_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from whiteout.attributes import attribute_meaning
 
     lower = make(tmp_path / "lower", {"d": {"f": File(b"f"), "g": File(b"g")}})
@@ -211,8 +213,115 @@ def test_bookkeeping_marks_are_left_out(tmp_path: Path) -> None:
         assert "trusted.overlay.impure" in os.listxattr(upper / "d")
         os.setxattr(upper / "d" / "f", "trusted.overlay.protattr", b"i")
         assert content_of(snapshot, tmp_path) == {"d": None, "d/f": b"changed"}
+        assert main(["explain", str(merged), "/d/f"]) == 0
+        told = capfd.readouterr().out
+        assert "Attributes of overlayfs on the entry, none of which is in the layer:" in told
+        assert "  trusted.overlay.origin = file handle " in told
+        assert "  trusted.overlay.protattr = i (flags such as immutable" in told
     for name in (b"origin", b"impure", b"nlink", b"uuid", b"protattr", b"upper"):
         assert attribute_meaning(b"trusted.overlay." + name).startswith("overlayfs: ")
+
+
+@pytest.mark.root
+def test_an_opaque_mark_that_only_buildkit_takes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lower = make(tmp_path / "lower", {"d": {"old": File(b"o")}})
+    mark = Dir({"new": File(b"n")}, xattrs={"user.overlay.opaque": b"y"})
+    upper, work = make(tmp_path / "upper", {"d": mark}), make(tmp_path / "work", {})
+    stack = stack_options([os.fsencode(lower)], os.fsencode(upper), os.fsencode(work))
+    with overlay(tmp_path / "merged", stack) as merged:
+        assert sorted(os.listdir(merged / "d")) == ["new", "old"]
+        assert lines(opened(merged)) == ["A /d/new", "D /d/old"]
+        assert main(["explain", str(merged), "/d"]) == 0
+        assert "the kernel only with the option userxattr" in capfd.readouterr().out
+
+
+@pytest.mark.root
+@pytest.mark.peer("mkfs.ext4", "chattr")
+def test_flags_of_the_filesystem(tmp_path: Path) -> None:
+    """Immutable and append-only files, made through the mount and in the layer itself."""
+    image, disk = tmp_path / "image", tmp_path / "disk"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True, timeout=60)
+    subprocess.run(["mount", "-o", "loop", image, disk], check=True, timeout=60)
+    try:
+        lower = make(disk / "lower", {"f": File(b"f"), "log": File(b"one"), "d": {"x": File(b"x")}})
+        with mounted(disk, 1, [lower], "redirect_dir=on") as merged:
+            (merged / "f").write_bytes(b"changed")
+            flags = {"f": "+i", "log": "+a", "d": "+i"}
+            for name, flag in flags.items():
+                subprocess.run(["chattr", flag, merged / name], check=True, timeout=60)
+            upper = disk / "upper1"
+            assert os.getxattr(upper / "f", "trusted.overlay.protattr").startswith(b"i")
+            snapshot = opened(merged)
+            # What only got flags was copied up, and its time and content are those of the base.
+            assert lines(snapshot) == ["M /f"]
+            assert content_of(snapshot, tmp_path) == {"f": b"changed"}
+            for name, flag in flags.items():
+                subprocess.run(
+                    ["chattr", flag.replace("+", "-"), merged / name], check=True, timeout=60
+                )
+        for flag in "ia":
+            subprocess.run(["chattr", f"+{flag}", upper / "f", upper], check=True, timeout=60)
+            direct = open_pair(os.fsencode(upper), [os.fsencode(lower)])
+            assert content_of(direct, tmp_path) == {"f": b"changed"}
+            subprocess.run(["chattr", f"-{flag}", upper / "f", upper], check=True, timeout=60)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True, timeout=60)
+
+
+@pytest.mark.root
+def test_a_mount_on_a_mount(tmp_path: Path) -> None:
+    """The layers of the inner overlay lie in the outer one, which escapes its marks."""
+    with mounted(tmp_path, 1, [make(tmp_path / "lower", {"x": {}})], "redirect_dir=on") as outer:
+        make(outer / "bottom", {"d": {"old": File(b"o")}, "r": {"f": File(b"f")}})
+        top = make(
+            outer / "top",
+            {
+                "d": Dir({"new": File(b"n")}, xattrs={"trusted.overlay.opaque": b"y"}),
+                "moved": Dir({}, xattrs={"trusted.overlay.redirect": b"r"}),
+            },
+        )
+        escaped = tmp_path / "upper1/top/d"
+        assert os.getxattr(escaped, "trusted.overlay.overlay.opaque") == b"y"
+        stack = stack_options([os.fsencode(top), os.fsencode(outer / "bottom")])
+        with overlay(tmp_path / "inner", [b"redirect_dir=follow", *stack]) as inner:
+            assert sorted(os.listdir(inner / "d")) == ["new"]
+            assert sorted(os.listdir(inner / "moved")) == ["f"]
+            snapshot = opened(inner)
+            assert lines(snapshot) == ["A /d/new", "D /d/old", "A /moved", "A /moved/f"]
+            layer = content_of(snapshot, tmp_path)
+            assert (layer["d/new"], layer["moved/f"]) == (b"n", b"f")
+        # To the outer one they are attributes of directories that are new, and no marks.
+        outside = lines(opened(outer))
+        assert "A /top/moved" in outside
+        assert "A /top/moved/f" not in outside
+
+
+@pytest.mark.root
+def test_layers_and_data_layers_given_one_by_one(tmp_path: Path) -> None:
+    """``lowerdir+=`` and ``datadir+=``, whose values the table of mounts shows as they are."""
+    marks = {"trusted.overlay.metacopy": b"", "trusted.overlay.redirect": b"/store/1"}
+    data = make(tmp_path / "da:ta,", {"store": {"1": File(b"stored")}})
+    names = ("lo:w er", "b\\c")
+    lowers = [
+        make(tmp_path / names[0], {"f": File(bytes(6), xattrs=marks)}),
+        make(tmp_path / names[1], {"g": File(b"g")}),
+    ]
+    settings = [(b"lowerdir+", os.fsencode(path)) for path in lowers]
+    settings += [(b"datadir+", os.fsencode(data)), (b"metacopy", b"on")]
+    with attached_overlay(tmp_path / "merged", settings) as merged:
+        assert (merged / "f").read_bytes() == b"stored"
+        mount = find_mount(os.fsencode(merged))
+        assert mount is not None
+        assert mount.options.lowerdirs == tuple(map(os.fsencode, lowers))
+        snapshot = opened(merged)
+        assert [layer.path for layer in snapshot.data_layers] == [os.fsencode(data)]
+        assert lines(snapshot) == ["A /f"]
+        assert content_of(snapshot, tmp_path) == {"f": b"stored"}
 
 
 @pytest.mark.root

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from whiteout.capabilities import parse_capability
 from whiteout.display import display_name
 from whiteout.marks import TRUSTED_PREFIX, USER_PREFIX
-from whiteout.xattrs import CAPABILITY
+from whiteout.xattrs import CAPABILITY, Xattr
 
 #: How many bytes of a value are shown as they are, and how much text of a decoded one.
 LONGEST = 256
@@ -34,6 +34,12 @@ _OVERLAY = {
     "protattr": "overlayfs: flags such as immutable, which the lower file had",
     "index": "overlayfs: marks the directory of the index",
 }
+#: What nested overlays write is escaped by the one around them.
+_NESTED = "overlay."
+#: BuildKit's ``checkOpaque`` (``util/overlay/overlay_linux.go``) reads either namespace.
+_USER_OPAQUE = (
+    "; BuildKit takes it in every upper directory, the kernel only with the option userxattr"
+)
 _OTHERS = {
     CAPABILITY: "what the file may do beyond its user's rights; the one attribute that a layer"
     " keeps",
@@ -50,8 +56,25 @@ def attribute_meaning(name: bytes) -> str:
     text = name.decode("utf-8", "replace")
     mark = overlay_mark(name)
     if mark is not None:
-        return _OVERLAY.get(mark, "overlayfs: a mark of its own")
+        if mark.startswith(_NESTED):
+            return "overlayfs: a mark of an overlay inside of this one, and none here"
+        meaning = _OVERLAY.get(mark, "overlayfs: a mark of its own")
+        return meaning + _USER_OPAQUE if text == USER_PREFIX + "opaque" else meaning
     return _OTHERS.get(text, "a layer does not keep it")
+
+
+def mark_lines(attributes: Iterable[Xattr]) -> list[str]:
+    """What overlayfs wrote beside an entry, a line for each of its *attributes*; none where there
+    are none of its own."""
+    lines = [
+        f"  {display_name(each.name)} = {attribute_text(each.name, each.value)}"
+        f" ({attribute_meaning(each.name).removeprefix('overlayfs: ')})"
+        for each in attributes
+        if overlay_mark(each.name) is not None
+    ]
+    if lines:
+        lines.insert(0, "Attributes of overlayfs on the entry, none of which is in the layer:")
+    return lines
 
 
 def overlay_mark(name: bytes) -> str | None:

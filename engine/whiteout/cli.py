@@ -246,16 +246,18 @@ def _tell_doubts(snapshot: Snapshot) -> None:
 
 
 def _explain(options: Namespace) -> int:
-    from whiteout.report import json_line, verdict_object
+    from whiteout.attributes import mark_lines
+    from whiteout.report import inspection_object, json_line
     from whiteout.wording import explanation, method_sentence
 
     snapshot = _snapshot(options, ["PATH"])
     _tell_doubts(snapshot)
-    verdict = snapshot.explain(os.fsencode(options.words[0]))
+    inspection = snapshot.inspect(os.fsencode(options.words[0]))
     if options.json:
-        print(json_line(verdict_object(verdict)))
+        print(json_line(inspection_object(inspection)))
     else:
-        print("\n".join(explanation(verdict)))
+        attributes = inspection.upper.xattrs if inspection.upper is not None else ()
+        print("\n".join([*explanation(inspection.verdict), *mark_lines(attributes)]))
         print(method_sentence(snapshot.method, snapshot.fallback))
     return 0
 

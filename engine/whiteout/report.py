@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from whiteout.comparison import Fact
     from whiteout.export import ExportResult
+    from whiteout.metadata import Inspection
     from whiteout.remarks import Remark
     from whiteout.sinks.run import SinkResult
     from whiteout.totals import Totals
@@ -29,6 +30,22 @@ def json_line(value: object) -> str:
     import json
 
     return json.dumps(value).replace("\x7f", "\\u007f")
+
+
+def inspection_object(inspection: Inspection) -> dict[str, object]:
+    """A verdict with its whole reason, and the attributes of the entry in the snapshot.
+
+    The values are in base64, as they may be any bytes.
+    """
+    import base64
+
+    attributes = inspection.upper.xattrs if inspection.upper is not None else ()
+    return {
+        **verdict_object(inspection.verdict),
+        "attributes": {
+            text(each.name): base64.b64encode(each.value).decode() for each in attributes
+        },
+    }
 
 
 def verdict_object(verdict: Verdict) -> dict[str, object]:

@@ -6,8 +6,11 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+from support.overlay import unmount
+
+_MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 429, 430, 431, 432
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 _CLOEXEC = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -58,6 +61,33 @@ def detached_overlay(
         yield b"/proc/self/fd/%d" % root
     finally:
         os.close(root)
+
+
+@contextlib.contextmanager
+def attached_overlay(
+    target: Path, settings: Sequence[tuple[bytes, bytes | None]]
+) -> Iterator[Path]:
+    """An overlay on *target*, a new directory, with *settings* given one by one, as they are."""
+    context = _syscall(_FSOPEN, b"overlay", _CLOEXEC)
+    try:
+        for name, value in settings:
+            command = _SET_FLAG if value is None else _SET_STRING
+            _syscall(_FSCONFIG, context, command, name, value, 0)
+        _syscall(_FSCONFIG, context, _CREATE, None, None, 0)
+        mount = _syscall(_FSMOUNT, context, _CLOEXEC, 0)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}: {_messages(context)}") from None
+    finally:
+        os.close(context)
+    target.mkdir()
+    try:
+        _syscall(_MOVE_MOUNT, mount, b"", -100, os.fsencode(target), 4)
+    finally:
+        os.close(mount)
+    try:
+        yield target
+    finally:
+        unmount(os.fsencode(target))
 
 
 def _messages(context: int) -> str:
