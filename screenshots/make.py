@@ -97,7 +97,7 @@ async def _settle(pilot: Pilot[None]) -> None:
 
 async def _render(shot: Shot) -> str:
     with tempfile.TemporaryDirectory() as directory:
-        demo = build_demo(os.path.join(directory, "demo"))
+        demo = build_demo(os.path.join(directory, "demo"), as_user=True)
         snapshot = open_pair(demo.upperdir, demo.lowerdirs, userxattr=True, label="demo")
         os.chdir(directory)
         app = WhiteoutApp(snapshot, store_path="layers")

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from support.overlay import overlay
-from whiteout import demo
-from whiteout.demo import LESSONS, DemoSnapshot, build_demo, remove_demo
+from whiteout.demo import DemoSnapshot, build_demo, lessons_of, remove_demo
+from whiteout.demorows import LESSONS, ROWS, Need
 from whiteout.errors import RefusedError, UsageError, WhiteoutError
 from whiteout.mounts import find_upperdir, mounts_from_json
+from whiteout.opening import open_mounts, open_pair
 
 ENGINE = str(Path(__file__).parent.parent / "engine")
 Listing = dict[bytes, tuple[object, ...]]
@@ -72,16 +73,28 @@ def test_the_mounts_file_is_a_pair_for_the_overlay_differ(tmp_path: Path) -> Non
     pair = mounts_from_json(Path(os.fsdecode(snapshot.mounts_file)).read_bytes())
     assert pair == snapshot.mounts
     for original in (False, True):
-        assert find_upperdir(pair.lower, pair.upper, original=original) == snapshot.upperdir
+        if snapshot.userxattr or not original:  # which does not know redirect_dir
+            assert find_upperdir(pair.lower, pair.upper, original=original) == snapshot.upperdir
 
 
-def test_every_lesson_is_of_a_path_in_some_layer(tmp_path: Path) -> None:
-    snapshot = build_demo(str(tmp_path / "d"))
-    layers = (*snapshot.lowerdirs, snapshot.upperdir)
-    for path, lesson in LESSONS.items():
-        if os.geteuid() == 0 or not path.startswith(b"/deleted-unreadable-directory/"):
-            assert any(os.path.lexists(layer + path) for layer in layers), path
-        assert lesson.endswith(".")
+@pytest.mark.parametrize("as_user", [False, True])
+def test_every_lesson_is_of_a_path_in_some_layer(tmp_path: Path, as_user: bool) -> None:
+    built = build_demo(str(tmp_path / "d"), as_user=as_user)
+    lessons = lessons_of(open_mounts(built.mounts))
+    asked = {b"/" + row.path for row in ROWS if row.need is Need.UNREADABLE}
+    missing = {*built.left_out, *asked}
+    assert lessons == {path: text for path, text in LESSONS.items() if path not in missing}
+    assert all(lesson.endswith(".") for lesson in lessons.values())
+    if as_user:
+        needy = {b"/" + row.path for row in ROWS if row.need is not None}
+        assert needy == missing
+
+
+def test_only_a_demo_teaches(tmp_path: Path) -> None:
+    for name in ("upper", "lower"):
+        (tmp_path / name).mkdir()
+    pair = [os.fsencode(tmp_path / name) for name in ("upper", "lower")]
+    assert lessons_of(open_pair(pair[0], pair[1:])) == {}
 
 
 def test_removing_leaves_nothing(place: Path) -> None:
@@ -140,12 +153,13 @@ def test_without_devices_whiteouts_are_files(
     monkeypatch.setattr(os, "mknod", refuse)
     snapshot = build_demo(str(tmp_path / "d"))
     assert not snapshot.whiteout_devices
+    prefix = "user.overlay." if snapshot.userxattr else "trusted.overlay."
     upper = snapshot.upperdir
     whiteout = os.path.join(upper, b"deleted-file.txt")
     assert os.path.getsize(whiteout) == 0
-    assert os.listxattr(whiteout) == ["user.overlay.whiteout"]
-    assert os.getxattr(upper, "user.overlay.opaque") == b"x"
-    assert os.getxattr(os.path.join(upper, b"opaque-directory"), "user.overlay.opaque") == b"y"
+    assert os.listxattr(whiteout) == [prefix + "whiteout"]
+    assert os.getxattr(upper, prefix + "opaque") == b"x"
+    assert os.getxattr(os.path.join(upper, b"opaque-directory"), prefix + "opaque") == b"y"
     assert not os.path.lexists(os.path.join(upper, b"opaque-with-a-whiteout/deleted-twice.txt"))
 
 
@@ -165,14 +179,15 @@ def test_an_ordinary_user_builds_the_same(tmp_path: Path, place: Path) -> None:
     code = "import shutil, json, whiteout.demo\n" + build
     environment = {**os.environ, "PYTHONPATH": ENGINE, "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-    mine = build_demo(str(tmp_path / "mine"))
+    mine = build_demo(str(tmp_path / "mine"), as_user=True)
     theirs = DemoSnapshot(
         os.fsencode(place / "d"),
         b"",
         mine.mounts,
         tuple(os.fsencode(place / "d" / name) for name in ("lower-2", "lower-1")),
         os.fsencode(place / "d/upper"),
-        True,
+        whiteout_devices=True,
+        userxattr=True,
     )
     assert listing(theirs) == listing(mine)
     assert (place / "d/upper/etc").stat().st_uid == 65534
@@ -180,9 +195,20 @@ def test_an_ordinary_user_builds_the_same(tmp_path: Path, place: Path) -> None:
 
 
 @pytest.mark.root
-def test_the_kernel_shows_what_the_lessons_say(tmp_path: Path) -> None:
-    snapshot = build_demo(str(tmp_path / "d"))
-    with overlay(tmp_path / "merged", snapshot.mounts.upper[0].options) as merged:
+@pytest.mark.parametrize("as_user", [False, True])
+def test_the_kernel_shows_what_the_lessons_say(tmp_path: Path, as_user: bool) -> None:
+    snapshot = build_demo(str(tmp_path / "d"), as_user=as_user)
+    assert snapshot.userxattr is as_user
+    options = [*snapshot.mounts.upper[0].options, *([] if as_user else [b"metacopy=on"])]
+    with overlay(tmp_path / "merged", options) as merged:
+        if not as_user:
+            data = merged / "metacopy-only-mode-changed.txt"
+            assert data.read_text() == "the data is in a lower layer\n"
+            assert stat.S_IMODE(data.stat().st_mode) == 0o600
+            renamed = {path.name for path in (merged / "redirect-new-name").iterdir()}
+            assert renamed == {"added.txt", "came-along.txt"}
+            assert not (merged / "redirect-old-name").exists()
+        assert not (merged / "whiteout-attributes/deleted-by-attribute.txt").exists()
         top = {path.name for path in merged.iterdir()}
         assert not {"deleted-file.txt", "deleted-directory", "whiteout-of-nothing.txt"} & top
         assert "deleted-unreadable-directory" not in top
@@ -205,10 +231,22 @@ def test_the_kernel_shows_what_the_lessons_say(tmp_path: Path) -> None:
     remove_demo(str(tmp_path / "d"))  # the kernel left a directory of mode 0 in the work directory
 
 
+def test_an_unreadable_entry_is_there_when_it_is_asked_for(tmp_path: Path) -> None:
+    unreadable = b"/unreadable-entry.txt"
+    for wanted in (False, True):
+        built = build_demo(str(tmp_path / "d"), unreadable=wanted)
+        assert os.path.lexists(built.upperdir + unreadable) is wanted
+        snapshot = open_mounts(built.mounts)
+        errors = [v.path for v in snapshot.changes(skipped=True) if v.error is not None]
+        if built.userxattr and os.geteuid() == 0:
+            continue  # root may read what has no mode
+        assert errors == ([unreadable] if wanted else [])
+
+
 def test_every_directory_of_the_table_comes_before_its_entries() -> None:
     for layer in (b"lower-1", b"lower-2", b"upper"):
         made = {b""}
-        for row in demo._ROWS:
+        for row in ROWS:
             if row.in_layer(layer) is not None:
                 assert row.path.rpartition(b"/")[0] in made
                 made.add(row.path)

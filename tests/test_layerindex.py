@@ -57,7 +57,7 @@ def layer_of(snapshot: Snapshot) -> bytes:
 
 def demo(directory: Path) -> Snapshot:
     built = build_demo(os.fsencode(directory))
-    return open_pair(built.upperdir, built.lowerdirs, userxattr=True)
+    return open_pair(built.upperdir, built.lowerdirs, userxattr=built.userxattr)
 
 
 def rows_of(snapshot: Snapshot) -> list[bytes]:

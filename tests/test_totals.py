@@ -97,7 +97,7 @@ def test_what_an_opaque_directory_hides_is_removed(tmp_path: Path) -> None:
 
 def test_the_totals_of_the_demo_agree_with_its_changes(tmp_path: Path) -> None:
     demo = build_demo(os.fsencode(tmp_path / "demo"))
-    snapshot = open_pair(demo.upperdir, demo.lowerdirs, userxattr=True)
+    snapshot = open_pair(demo.upperdir, demo.lowerdirs, userxattr=demo.userxattr)
     verdicts = list(snapshot.changes(skipped=True))
     totals = survey(snapshot).totals
     assert totals.entries == len(verdicts)

@@ -318,6 +318,11 @@ def _demo(_: str) -> _Parser:
         "Build a small instructive snapshot in a temporary directory, as any user, and open it.",
     )
     parser.add_argument("--build-only", metavar="DIR", help="build it in DIR and open nothing")
+    parser.add_argument(
+        "--unreadable",
+        action="store_true",
+        help="with an entry that cannot be read, so that no layer is exported",
+    )
     return parser
 
 

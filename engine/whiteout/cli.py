@@ -538,14 +538,16 @@ def _demo(options: Namespace, open_app: OpenApp) -> int:
     from whiteout.sources.root import HOST
 
     if options.build_only is not None:
-        demo = build_demo(os.fsencode(options.build_only))
+        demo = build_demo(os.fsencode(options.build_only), unreadable=options.unreadable)
         print(f"built; open it with: whiteout --mounts {display_path(demo.mounts_file)}")
+        if demo.left_out:
+            print("left out, as they need root: " + ", ".join(map(display_path, demo.left_out)))
         return 0
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _interrupt)
     directory = mkdtemp(prefix="whiteout-demo-")
     try:
-        demo = build_demo(directory)
+        demo = build_demo(directory, unreadable=options.unreadable)
         return open_app(replace(open_mounts(demo.mounts), label="demo"), None, HOST)
     finally:
         remove_demo(directory)

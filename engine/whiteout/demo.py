@@ -1,25 +1,45 @@
 """A small snapshot in which every path teaches one thing, for any user to look at.
 
-It is made without mounting anything and without privileges: the marks are ``user.overlay.*``
-attributes, which a mount with ``userxattr`` reads, and whiteouts are character devices 0:0, which
-Linux lets everybody make since 5.8. Where that is refused, they are empty files with the attribute
-``user.overlay.whiteout`` (Linux 6.7). Names, modes, times and contents are the same in every build.
+It is made without mounting anything and without privileges. The marks of overlayfs are
+``trusted.overlay.*`` attributes for root, who alone can read those; for everybody else they are
+``user.overlay.*``, which a mount with ``userxattr`` reads, and the rows that need more are left out
+(:class:`whiteout.demorows.Need`). Whiteouts are character devices 0:0, which Linux lets everybody
+make since 5.8. Where that is refused, they are empty files with the attribute ``overlay.whiteout``
+(Linux 6.7). Names, modes, times and contents are the same in every build.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from whiteout.demorows import (
+    LESSONS,
+    NET_RAW,
+    NEW,
+    OLD,
+    ROOT_MODES,
+    ROWS,
+    Directory,
+    File,
+    Link,
+    Need,
+    Node,
+    Special,
+    Symlink,
+    Whiteout,
+)
 from whiteout.display import display_path
 from whiteout.errors import RefusedError, UsageError, WhiteoutError, reason_of
+from whiteout.marks import TRUSTED_PREFIX, USER_PREFIX
 from whiteout.mounts import Mount, MountPair, mounts_to_json
+from whiteout.privileges import can_read_trusted
+from whiteout.xattrs import CAPABILITY
 
 if TYPE_CHECKING:
     from whiteout.snapshot import Snapshot
@@ -29,442 +49,13 @@ _LAYERS = (b"lower-1", b"lower-2", b"upper")
 _WORK = b"work"
 _OURS = frozenset((*_LAYERS, _WORK, MOUNTS_FILE))
 
-#: Modification times, nanoseconds since the epoch: of the base, of the snapshot, and one in between
-#: that ends in whole seconds, as a time that came out of a tar archive does.
-_OLD = 1_704_103_200_123_456_789
-_NEW = 1_717_243_200_987_654_321
-_WHOLE = 1_709_294_400_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    content: bytes
-    mode: int = 0o644
-    mtime_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Directory:
-    mode: int = 0o755
-    opaque: bool = False
-    mtime_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Symlink:
-    target: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """One more name of a file above it in the table."""
-
-    to: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Special:
-    """A fifo or a socket."""
-
-    type: int
-    mode: int = 0o644
-
-
-@dataclass(frozen=True, slots=True)
-class _Whiteout:
-    pass
-
-
-_Node = _File | _Directory | _Symlink | _Link | _Special | _Whiteout
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One path: what the lower layers and the upper one hold there, and what that teaches."""
-
-    path: bytes
-    lesson: str = ""
-    lower_1: _Node | None = None
-    lower_2: _Node | None = None
-    upper: _Node | None = None
-
-    def in_layer(self, layer: bytes) -> _Node | None:
-        return {b"lower-1": self.lower_1, b"lower-2": self.lower_2, b"upper": self.upper}[layer]
-
-
-def _prose(lines: int) -> bytes:
-    """Text that compresses to about a third."""
-    return b"".join(
-        b"%06d the same words on every line, and then %s\n"
-        % (number, hashlib.sha256(b"%d" % number).hexdigest()[:32].encode())
-        for number in range(lines)
-    )
-
-
-_DIR = _Directory()
-_SAME = _File(b"The same on both sides.\n", mtime_ns=_OLD)
-_LONG = b"long-path/" + b"a-directory-whose-name-has-60-bytes".ljust(60, b"-")
-
-_ROWS: tuple[_Row, ...] = (
-    _Row(
-        b"back-to-the-oldest-version.txt",
-        "The snapshot has the content of the bottom layer again. It is still a change, as the "
-        "layer in between had another.",
-        lower_1=_File(b"version 1\n"),
-        lower_2=_File(b"version 2\n", mtime_ns=_WHOLE),
-        upper=_File(b"version 1\n"),
-    ),
-    _Row(
-        b"big-added-file.txt",
-        "A file of some 300 KB that the base does not have. Compare its part of the layer with "
-        "gzip and with zstd.",
-        upper=_File(_prose(3750)),
-    ),
-    _Row(
-        b"copied-up-but-the-same.txt",
-        "It was opened for writing, so overlayfs copied it up, but nothing changed: mode, owner, "
-        "size and time are equal, so the layer does not hold it.",
-        lower_1=_SAME,
-        upper=_SAME,
-    ),
-    _Row(
-        b"deleted-directory",
-        "One whiteout deletes the whole directory. What was in it needs no entry in the layer.",
-        lower_1=_DIR,
-        lower_2=_DIR,
-        upper=_Whiteout(),
-    ),
-    _Row(
-        b"deleted-directory/file.txt",
-        "Gone because the directory above it is gone.",
-        lower_1=_File(b"gone\n"),
-    ),
-    _Row(b"deleted-directory/subdirectory", lower_2=_DIR),
-    _Row(
-        b"deleted-directory/subdirectory/deep.txt",
-        "Gone with the directory two levels above it.",
-        lower_2=_File(b"gone, too\n"),
-    ),
-    _Row(
-        b"deleted-file.txt",
-        "The upper directory holds a whiteout of this name: a character device 0:0. In the layer "
-        "it becomes an empty file .wh.deleted-file.txt.",
-        lower_1=_File(b"soon gone\n"),
-        upper=_Whiteout(),
-    ),
-    _Row(
-        b"deleted-unreadable-directory",
-        "Nobody but root may list this directory of the base (mode 0), so an ordinary user is not "
-        "told what was deleted with it. The layer needs only the whiteout.",
-        lower_1=_Directory(0),
-        upper=_Whiteout(),
-    ),
-    _Row(b"deleted-unreadable-directory/secret.txt", lower_1=_File(b"secret\n", 0o600)),
-    _Row(
-        b"etc",
-        "Unchanged itself; it is here only because entries in it changed.",
-        lower_1=_DIR,
-        lower_2=_DIR,
-        upper=_DIR,
-    ),
-    _Row(
-        b"etc/added.conf",
-        "The base has nothing of this name, so it is added.",
-        upper=_File(b"added = true\n"),
-    ),
-    _Row(
-        b"etc/modified-content.conf",
-        "Content and size differ, so it is modified. The layer holds the whole new file.",
-        lower_1=_File(b"colour = blue\n"),
-        upper=_File(b"colour = green\n"),
-    ),
-    _Row(
-        b"etc/only-mode-changed.sh",
-        "Only chmod was run on it. Mode is compared before anything else; the layer has to hold "
-        "the whole file for it.",
-        lower_1=_File(b"#!/bin/sh\necho hello\n", mtime_ns=_OLD),
-        upper=_File(b"#!/bin/sh\necho hello\n", 0o755, mtime_ns=_OLD),
-    ),
-    _Row(
-        b"etc/only-time-changed.conf",
-        "Only touch was run on it. The times differ, so it counts as modified without its content "
-        "being read.",
-        lower_1=_File(b"touched = yes\n"),
-        upper=_File(b"touched = yes\n"),
-    ),
-    _Row(b"etc/untouched.conf", lower_2=_File(b"never mentioned in the upper directory\n")),
-    _Row(
-        b"fifo",
-        "A named pipe is recorded like any entry, without content.",
-        upper=_Special(stat.S_IFIFO),
-    ),
-    _Row(
-        b"file-became-directory",
-        "The base has a file of this name. The new directory replaces it, and no whiteout is "
-        "needed. overlayfs marks such a directory as opaque.",
-        lower_1=_File(b"I was a file\n"),
-        upper=_Directory(opaque=True),
-    ),
-    _Row(
-        b"file-became-directory/file.txt",
-        "Added: below a file there can be nothing in the base.",
-        upper=_File(b"I am new\n"),
-    ),
-    _Row(
-        b"hard-links",
-        "A new directory with two names of one file.",
-        upper=_DIR,
-    ),
-    _Row(
-        b"hard-links/first-name.txt",
-        "The first name, in byte order, carries the content in the layer.",
-        upper=_File(b"one file, two names\n"),
-    ),
-    _Row(
-        b"hard-links/second-name.txt",
-        "The second name becomes a hard link to the first in the layer.",
-        upper=_Link(b"hard-links/first-name.txt"),
-    ),
-    _Row(
-        b"long-path",
-        "Below it is a path of more than 100 bytes, which no longer fits the name field of a tar "
-        "header.",
-        upper=_DIR,
-    ),
-    _Row(_LONG, upper=_DIR),
-    _Row(
-        _LONG + b"/a-file-at-the-end-of-a-path-of-more-than-one-hundred-bytes.txt",
-        "Its path is split over the fields name and prefix of a USTAR header.",
-        upper=_File(b"far down\n"),
-    ),
-    _Row(b"odd-names", "Names are bytes, and anybody may choose them.", upper=_DIR),
-    _Row(
-        b"odd-names/.wh.not-a-whiteout",
-        "A real file whose name begins with .wh. is written as it is, and acts as a whiteout when "
-        "the layer is unpacked.",
-        upper=_File(b"careful\n"),
-    ),
-    _Row(
-        b"odd-names/[bold]markup[",
-        "Square brackets are markup to some terminal libraries, and only text here.",
-        upper=_DIR,
-    ),
-    _Row(
-        b"odd-names/[bold]markup[/]",
-        "With the slash before it this name closes the markup, [/], as far as text goes.",
-        upper=_File(b"brackets\n"),
-    ),
-    _Row(
-        b"odd-names/\xe2\x80\xaetxt.exe",
-        "A bidirectional mark could make the name read backwards; it is shown as \\u202e.",
-        upper=_File(b"right to left\n"),
-    ),
-    _Row(
-        b"odd-names/escape-\x1b[31mred",
-        "An escape sequence could colour the terminal or do worse; it is shown as \\x1b.",
-        upper=_File(b"escape\n"),
-    ),
-    _Row(
-        b"odd-names/new\nline",
-        "A newline could fake a second line of output; changes --null ends each path with NUL.",
-        upper=_File(b"newline\n"),
-    ),
-    _Row(
-        b"odd-names/not-utf-8-\xff\xfe",
-        "Bytes that are not UTF-8 go into the layer as they are.",
-        upper=_File(b"bytes\n"),
-    ),
-    _Row(
-        b"opaque-but-nothing-below",
-        "Marked as opaque, but the base has no such directory, so the mark hides nothing.",
-        upper=_Directory(opaque=True),
-    ),
-    _Row(
-        b"opaque-but-nothing-below/added.txt",
-        "Added, like the directory that it is in.",
-        upper=_File(b"new\n"),
-    ),
-    _Row(
-        b"opaque-directory",
-        "It was deleted and made again. It is marked as opaque, which hides everything that the "
-        "base has here, so both sides are compared name by name.",
-        lower_1=_DIR,
-        upper=_Directory(opaque=True),
-    ),
-    _Row(
-        b"opaque-directory/added.txt",
-        "Not in the base, so it is added.",
-        upper=_File(b"new\n"),
-    ),
-    _Row(
-        b"opaque-directory/hidden-directory",
-        "The opaque mark hides it, so the layer deletes it by one whiteout.",
-        lower_1=_DIR,
-    ),
-    _Row(
-        b"opaque-directory/hidden-directory/file.txt",
-        "Gone because the directory above it is hidden.",
-        lower_1=_File(b"hidden\n"),
-    ),
-    _Row(
-        b"opaque-directory/hidden-file.txt",
-        "The opaque mark hides it. The layer format has no such mark here: it gets a whiteout of "
-        "its own.",
-        lower_1=_File(b"hidden\n"),
-    ),
-    _Row(
-        b"opaque-directory/linked-again.txt",
-        "Unmodified, but its file has a second, new name here, so it is recorded and becomes a "
-        "hard link to that name in the layer.",
-        lower_1=_SAME,
-        upper=_SAME,
-    ),
-    _Row(
-        b"opaque-directory/linked-new-name.txt",
-        "A new name of a file that did not change; it carries the content in the layer.",
-        upper=_Link(b"opaque-directory/linked-again.txt"),
-    ),
-    _Row(
-        b"opaque-directory/re-added-changed.txt",
-        "In the base and here, with another content: modified.",
-        lower_1=_File(b"before\n"),
-        upper=_File(b"after that\n"),
-    ),
-    _Row(
-        b"opaque-directory/re-added-the-same.txt",
-        "Put back just as it was, with its time: the same, so it is not recorded.",
-        lower_1=_SAME,
-        upper=_SAME,
-    ),
-    _Row(
-        b"opaque-with-a-whiteout",
-        "An opaque directory with a whiteout inside, as some tools unpack it. BuildKit gives up "
-        "on it; the kernel shows it as deleted.",
-        lower_2=_DIR,
-        upper=_Directory(opaque=True),
-    ),
-    _Row(
-        b"opaque-with-a-whiteout/deleted-twice.txt",
-        "Hidden by the opaque mark and deleted by a whiteout: deleted once.",
-        lower_2=_File(b"gone\n"),
-        upper=_Whiteout(),
-    ),
-    _Row(
-        b"replaced-by-a-file",
-        "The base has a directory of this name. The file replaces it and all that was in it, and "
-        "no whiteout is needed.",
-        lower_1=_DIR,
-        upper=_File(b"I was a directory\n"),
-    ),
-    _Row(
-        b"replaced-by-a-file/lost.txt",
-        "Gone because the directory above it became a file.",
-        lower_1=_File(b"lost\n"),
-    ),
-    _Row(
-        b"same-size-and-time-but-other-content.txt",
-        "Size and time are equal to the nanosecond, so the content is never compared and the "
-        "change is not in the layer. BuildKit does the same.",
-        lower_1=_File(b"one two three\n", mtime_ns=_OLD),
-        upper=_File(b"ONE TWO THREE\n", mtime_ns=_OLD),
-    ),
-    _Row(
-        b"socket",
-        "No layer can hold a socket: it is skipped.",
-        upper=_Special(stat.S_IFSOCK, 0o755),
-    ),
-    _Row(
-        b"symlink-added",
-        "A symlink is recorded with its target, and never followed.",
-        upper=_Symlink(b"etc/added.conf"),
-    ),
-    _Row(
-        b"symlink-became-directory",
-        "The base has a symlink here. It is not followed, so nothing of its target is compared.",
-        lower_1=_Symlink(b"etc"),
-        upper=_Directory(opaque=True),
-    ),
-    _Row(
-        b"symlink-became-directory/modified-content.conf",
-        "Added. By way of the symlink the base would seem to have a file of this name.",
-        upper=_File(b"not the one in etc\n"),
-    ),
-    _Row(
-        b"symlink-changed",
-        "The target differs, so it is modified.",
-        lower_1=_Symlink(b"etc/untouched.conf"),
-        upper=_Symlink(b"etc/modified-content.conf"),
-    ),
-    _Row(
-        b"touched-directory",
-        "Only its time differs. Times of directories are never compared, so it is not a change.",
-        lower_1=_DIR,
-        upper=_DIR,
-    ),
-    _Row(b"touched-directory/untouched.txt", lower_1=_File(b"never mentioned above\n")),
-    _Row(
-        b"unchanged-directory",
-        "Unchanged, but it carries a change far below.",
-        lower_1=_DIR,
-        lower_2=_DIR,
-        upper=_DIR,
-    ),
-    _Row(
-        b"unchanged-directory/deep",
-        "Unchanged; its entry is in the layer only because of what is below it.",
-        lower_1=_DIR,
-        lower_2=_DIR,
-        upper=_DIR,
-    ),
-    _Row(
-        b"unchanged-directory/deep/below",
-        "Unchanged; the last step on the way down.",
-        lower_2=_DIR,
-        upper=_DIR,
-    ),
-    _Row(
-        b"unchanged-directory/deep/below/added.txt",
-        "The only change below unchanged-directory.",
-        upper=_File(b"found\n"),
-    ),
-    _Row(
-        b"unreadable-but-the-same",
-        "Nobody but root may read this file (mode 0). It need not be read: everything that is "
-        "compared before its content is equal.",
-        lower_1=_File(b"no one reads me\n", 0, _OLD),
-        upper=_File(b"no one reads me\n", 0, _OLD),
-    ),
-    _Row(
-        b"whiteout-of-nothing.txt",
-        "The upper directory deletes what the layer in between had deleted already. There is "
-        "nothing left to delete, so it is not recorded.",
-        lower_1=_File(b"deleted long ago\n"),
-        lower_2=_Whiteout(),
-        upper=_Whiteout(),
-    ),
-    _Row(
-        b"whole-seconds-other-content.txt",
-        "Both times end in whole seconds, as if unpacked from an archive, so they prove nothing "
-        "and the contents are compared: they differ.",
-        lower_1=_File(b"one two three\n", mtime_ns=_WHOLE),
-        upper=_File(b"ONE TWO THREE\n", mtime_ns=_WHOLE),
-    ),
-    _Row(
-        b"whole-seconds-same-content.txt",
-        "Both times end in whole seconds, so the contents are compared: they are the same, and it "
-        "is not recorded.",
-        lower_1=_File(b"one two three\n", mtime_ns=_WHOLE),
-        upper=_File(b"one two three\n", mtime_ns=_WHOLE),
-    ),
-)
-
-#: What each path of the demo teaches. The paths are absolute within the snapshot.
-LESSONS: Mapping[bytes, str] = {b"/" + row.path: row.lesson for row in _ROWS if row.lesson}
-
 
 @dataclass(frozen=True, slots=True)
 class DemoSnapshot:
-    """A demo that was built. ``lowerdirs`` are topmost first; all paths are absolute."""
+    """A demo that was built. ``lowerdirs`` are topmost first; all paths are absolute.
+
+    ``left_out`` are the rows that this process may not make, as paths within the snapshot.
+    """
 
     directory: bytes
     mounts_file: bytes
@@ -473,12 +64,19 @@ class DemoSnapshot:
     upperdir: bytes
     whiteout_devices: bool
     """Whether whiteouts are character devices 0:0, and not files with an attribute."""
+    userxattr: bool
+    """Whether the marks are ``user.overlay.*``, for a mount with that option."""
+    left_out: tuple[bytes, ...] = ()
 
 
-def build_demo(directory: bytes | str) -> DemoSnapshot:
+def build_demo(
+    directory: bytes | str, *, as_user: bool = False, unreadable: bool = False
+) -> DemoSnapshot:
     """Build the demo in *directory*, which is made when it is missing.
 
-    A demo that is there already is built anew. After a failure nothing of it is left.
+    A demo that is there already is built anew. After a failure nothing of it is left. With
+    *as_user* it is what an ordinary user gets, whoever builds it. With *unreadable* it has an entry
+    that cannot be read, so that no layer is exported.
 
     Raises:
         UsageError: *directory* holds something else, or has a name that mount options cannot hold.
@@ -496,7 +94,7 @@ def build_demo(directory: bytes | str) -> DemoSnapshot:
     else:
         _empty(root)
     try:
-        return _build(root)
+        return _build(root, as_user, unreadable)
     except BaseException as error:
         _remove_entries(root)
         if made and os.path.isdir(root):
@@ -527,14 +125,17 @@ def remove_demo(directory: bytes | str) -> None:
         ) from None
 
 
-def is_demo(snapshot: Snapshot) -> bool:
-    """Whether *snapshot* is of a demo, so that its paths are those of :data:`LESSONS`."""
+def lessons_of(snapshot: Snapshot) -> Mapping[bytes, str]:
+    """What each path of *snapshot* teaches, where it is of a demo; else nothing."""
     upper = snapshot.upperdir
-    return (
-        upper is not None
-        and os.path.basename(upper) == b"upper"
-        and _is_demo(os.path.dirname(upper))
-    )
+    if upper is None or os.path.basename(upper) != b"upper" or not _is_demo(os.path.dirname(upper)):
+        return {}
+    layers = (upper, *snapshot.lowerdirs)
+    return {
+        path: lesson
+        for path, lesson in LESSONS.items()
+        if any(os.path.lexists(layer + path) for layer in layers)
+    }
 
 
 def _failure(root: bytes, error: OSError) -> WhiteoutError:
@@ -600,26 +201,32 @@ def _remove_entries(root: bytes) -> None:
         shutil.rmtree(path)
 
 
-def _build(root: bytes) -> DemoSnapshot:
+def _build(root: bytes, as_user: bool, unreadable: bool) -> DemoSnapshot:
     devices = _can_make_whiteout_devices(root)
     for name in (*_LAYERS, _WORK):
         path = os.path.join(root, name)
         os.mkdir(path, 0o700)
         # Asked of every directory, so that a filesystem without user.* attributes fails at once.
-        os.setxattr(path, "user.overlay.impure", b"y")
-        os.removexattr(path, "user.overlay.impure")
+        os.setxattr(path, USER_PREFIX + "impure", b"y")
+        os.removexattr(path, USER_PREFIX + "impure")
+    able = frozenset[Need]() if as_user else _abilities(os.path.join(root, _WORK))
+    if unreadable:
+        able |= {Need.UNREADABLE}
+    userxattr = Need.TRUSTED not in able
+    build = _Build(able, devices, USER_PREFIX if userxattr else TRUSTED_PREFIX)
     for layer in _LAYERS:
-        _build_layer(os.path.join(root, layer), layer, devices)
-    _finish(os.path.join(root, _WORK), 0o755, _OLD)
+        build.layer(os.path.join(root, layer), layer)
+    _finish(os.path.join(root, _WORK), 0o755, OLD)
     lowerdirs = tuple(os.path.join(root, name) for name in (b"lower-2", b"lower-1"))
     upperdir = os.path.join(root, b"upper")
     lowerdir_option = b"lowerdir=" + b":".join(lowerdirs)
-    lower = Mount("overlay", b"overlay", (b"userxattr", lowerdir_option))
+    option = b"userxattr" if userxattr else b"redirect_dir=on"
+    lower = Mount("overlay", b"overlay", (option, lowerdir_option))
     upper = Mount(
         "overlay",
         b"overlay",
         (
-            b"userxattr",
+            option,
             b"workdir=" + os.path.join(root, _WORK),
             b"upperdir=" + upperdir,
             lowerdir_option,
@@ -631,7 +238,14 @@ def _build(root: bytes) -> DemoSnapshot:
     with open(mounts_file, "w", encoding="utf-8") as file:
         file.write(json.dumps(document, indent=1) + "\n")
     os.chmod(mounts_file, 0o644)
-    return DemoSnapshot(root, mounts_file, mounts, lowerdirs, upperdir, devices)
+    left_out = tuple(
+        b"/" + row.path
+        for row in ROWS
+        if row.need not in (None, Need.UNREADABLE) and row.need not in able
+    )
+    return DemoSnapshot(
+        root, mounts_file, mounts, lowerdirs, upperdir, devices, userxattr, left_out
+    )
 
 
 def _can_make_whiteout_devices(root: bytes) -> bool:
@@ -646,50 +260,132 @@ def _can_make_whiteout_devices(root: bytes) -> bool:
     return True
 
 
-def _build_layer(path: bytes, layer: bytes, devices: bool) -> None:
-    time = _NEW if layer == b"upper" else _OLD
-    held = [(row.path, node) for row in _ROWS if (node := row.in_layer(layer)) is not None]
-    directories: list[tuple[bytes, _Directory]] = [(path, _DIR)]
-    # The attribute has one value: a directory is opaque (y) or holds whiteouts as files (x).
-    opaque: set[bytes] = set()
-    for name, node in held:
-        where = os.path.join(path, name)
-        if isinstance(node, _Directory):
-            os.mkdir(where, 0o700)
-            directories.append((where, node))
-            if node.opaque:
-                opaque.add(name)
-        elif devices or not isinstance(node, _Whiteout) or os.path.dirname(name) not in opaque:
-            _make(path, where, node, devices, time)
-    # Last, and the deepest first: what is made in a directory changes the directory's time.
-    for where, directory in sorted(directories, reverse=True, key=lambda pair: pair[0].count(b"/")):
+def _abilities(directory: bytes) -> frozenset[Need]:
+    """What this process may make in *directory*, found out by making it."""
+    probe = os.path.join(directory, b"probe")
+
+    def trusted() -> None:
+        os.setxattr(probe, TRUSTED_PREFIX + "impure", b"y")
+
+    def capabilities() -> None:
+        os.setxattr(probe, CAPABILITY, NET_RAW)
+
+    def owners() -> None:
+        os.chown(probe, 1, 1)
+
+    def devices() -> None:
+        os.unlink(probe)
+        os.mknod(probe, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+
+    attempts: dict[Need, Callable[[], None]] = {
+        Need.CAPABILITIES: capabilities,
+        Need.OWNERS: owners,
+        Need.DEVICES: devices,
+    }
+    if can_read_trusted():
+        attempts = {Need.TRUSTED: trusted, **attempts}
+    _write(probe, b"")
+    able = set()
+    for need, attempt in attempts.items():
+        try:
+            attempt()
+        except OSError:
+            continue
+        able.add(need)
+    if os.path.lexists(probe):
+        os.unlink(probe)
+    return frozenset(able)
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """How a demo is built: what may be made, and in which namespace the marks are."""
+
+    able: frozenset[Need]
+    devices: bool
+    prefix: str
+
+    def layer(self, path: bytes, layer: bytes) -> None:
+        """Make what one layer holds in the directory *path*."""
+        time = NEW if layer == b"upper" else OLD
+        held = [
+            (row.path, node)
+            for row in ROWS
+            if (row.need is None or row.need in self.able)
+            and (node := row.in_layer(layer)) is not None
+        ]
+        root = Directory(ROOT_MODES[layer])
+        directories: list[tuple[bytes, Directory]] = [(path, root)]
+        # The attribute has one value: a directory is opaque (y) or holds whiteouts as files (x).
+        opaque: set[bytes] = set()
+        for name, node in held:
+            where = os.path.join(path, name)
+            if isinstance(node, Directory):
+                os.mkdir(where, 0o700)
+                directories.append((where, node))
+                if node.opaque:
+                    opaque.add(name)
+            elif (
+                self.devices
+                or not isinstance(node, Whiteout)
+                or os.path.dirname(name) not in opaque
+            ):
+                self._make(path, where, node, time)
+        # Last, and the deepest first: what is made in a directory changes the directory's time.
+        directories.sort(reverse=True, key=lambda pair: pair[0].count(b"/"))
+        for where, directory in directories:
+            self._mark(where, directory)
+            _finish(where, directory.mode, directory.mtime_ns or time)
+
+    def _mark(self, where: bytes, directory: Directory) -> None:
         if directory.opaque:
-            os.setxattr(where, "user.overlay.opaque", b"y")
-        elif not devices and _holds_whiteout(where):
-            os.setxattr(where, "user.overlay.opaque", b"x")
-        _finish(where, directory.mode, directory.mtime_ns or time)
+            os.setxattr(where, self.prefix + "opaque", b"y")
+        elif self._holds_whiteout(where):
+            os.setxattr(where, self.prefix + "opaque", b"x")
+        if directory.redirect is not None and Need.TRUSTED in self.able:
+            os.setxattr(where, TRUSTED_PREFIX + "redirect", directory.redirect)
 
+    def _holds_whiteout(self, directory: bytes) -> bool:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_file(
+                    follow_symlinks=False
+                ) and self.prefix + "whiteout" in os.listxattr(entry.path, follow_symlinks=False):
+                    return True
+        return False
 
-def _make(layer: bytes, where: bytes, node: _Node, devices: bool, time: int) -> None:
-    match node:
-        case _File(content, mode, mtime_ns):
-            _write(where, content)
-            _finish(where, mode, mtime_ns or time)
-        case _Symlink(target):
-            os.symlink(target, where)
-            os.utime(where, ns=(time, time), follow_symlinks=False)
-        case _Link(to):
-            os.link(os.path.join(layer, to), where, follow_symlinks=False)
-        case _Special(kind, mode):
-            os.mknod(where, kind | mode)
-            _finish(where, mode, time)
-        case _Whiteout() if devices:
-            os.mknod(where, stat.S_IFCHR, os.makedev(0, 0))
-            _finish(where, 0, time)
-        case _Whiteout():
+    def _make(self, layer: bytes, where: bytes, node: Node, time: int) -> None:
+        match node:
+            case File():
+                self._file(where, node, time)
+            case Symlink(target, mtime_ns):
+                os.symlink(target, where)
+                _date(where, mtime_ns or time)
+            case Link(to):
+                os.link(os.path.join(layer, to), where, follow_symlinks=False)
+            case Special(kind, mode, (major, minor)):
+                os.mknod(where, kind | mode, os.makedev(major, minor))
+                _finish(where, mode, time)
+            case Whiteout(attribute) if self.devices and not attribute:
+                os.mknod(where, stat.S_IFCHR, os.makedev(0, 0))
+                _finish(where, 0, time)
+            case Whiteout():
+                _write(where, b"")
+                os.setxattr(where, self.prefix + "whiteout", b"y")
+                _finish(where, 0o644, time)
+
+    def _file(self, where: bytes, node: File, time: int) -> None:
+        if node.metacopy and Need.TRUSTED in self.able:
             _write(where, b"")
-            os.setxattr(where, "user.overlay.whiteout", b"y")
-            _finish(where, 0o644, time)
+            os.truncate(where, len(node.content))
+            os.setxattr(where, TRUSTED_PREFIX + "metacopy", b"")
+        else:
+            _write(where, node.content)
+        if node.owner is not None:
+            os.chown(where, *node.owner)
+        for name, value in node.attributes:
+            os.setxattr(where, name, value)
+        _finish(where, node.mode, node.mtime_ns or time)
 
 
 def _write(where: bytes, content: bytes) -> None:
@@ -700,14 +396,8 @@ def _write(where: bytes, content: bytes) -> None:
 
 def _finish(where: bytes, mode: int, time: int) -> None:
     os.chmod(where, mode)
-    os.utime(where, ns=(time, time))
+    _date(where, time)
 
 
-def _holds_whiteout(directory: bytes) -> bool:
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False) and "user.overlay.whiteout" in os.listxattr(
-                entry.path, follow_symlinks=False
-            ):
-                return True
-    return False
+def _date(where: bytes, time: int) -> None:
+    os.utime(where, ns=(time, time), follow_symlinks=False)

@@ -41,7 +41,7 @@ _UPDATING = os.environ.get(UPDATE) == "1"
 
 def demo_snapshot(directory: Path) -> Snapshot:
     demo = build_demo(os.fsencode(directory))
-    return open_pair(demo.upperdir, demo.lowerdirs, userxattr=True, label="demo")
+    return open_pair(demo.upperdir, demo.lowerdirs, userxattr=demo.userxattr, label="demo")
 
 
 def screen_text(app: WhiteoutApp) -> str:

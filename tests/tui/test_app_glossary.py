@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from whiteout.demo import LESSONS
+from whiteout.demorows import LESSONS
 from whiteout_tui.glossary import TERMS, Term, term_named
 
 EXPECTED = (

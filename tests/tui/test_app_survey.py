@@ -19,6 +19,7 @@ from app_harness import (
 )
 from textual.pilot import Pilot
 
+from whiteout.demorows import LESSONS
 from whiteout_tui.app import WhiteoutApp
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.findings_screen import FindingsScreen
@@ -180,7 +181,7 @@ def test_without_the_demo_the_glossary_says_where_the_example_is() -> None:
 @pytest.mark.parametrize("width", [30, 56, 100])
 def test_every_term_fits_its_width(width: int) -> None:
     for term in TERMS:
-        lines = explained(term, width, examples=True).plain.splitlines()
+        lines = explained(term, width, examples=LESSONS).plain.splitlines()
         assert max(map(len, lines)) <= width
 
 

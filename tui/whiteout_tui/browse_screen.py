@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from whiteout.cancel import CancelToken
-from whiteout.demo import is_demo
+from whiteout.demo import lessons_of
 from whiteout.export import ExportResult
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
@@ -302,7 +302,7 @@ class BrowseScreen(Screen[None]):
         self._explain(wanted.name)
 
     def _explain(self, word: str) -> None:
-        self.app.push_screen(GlossaryScreen(word, examples=is_demo(self.snapshot)), self.reveal)
+        self.app.push_screen(GlossaryScreen(word, examples=lessons_of(self.snapshot)), self.reveal)
 
     def reveal(self, path: bytes | None) -> None:
         """Bring the row of *path* under the cursor, opening the directories on its way."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
@@ -34,8 +36,8 @@ class GlossaryScreen(Screen[bytes]):
     BINDINGS = bindings(Scope.VIEW)
     AUTO_FOCUS = "LineList"
 
-    def __init__(self, word: str = "", *, examples: bool = False) -> None:
-        """Begins with the term that *word* stands for. *examples* tells that there is the demo."""
+    def __init__(self, word: str = "", *, examples: Collection[bytes] = ()) -> None:
+        """Begins with the term that *word* stands for. *examples* are the paths that there are."""
         super().__init__()
         term = term_named(word)
         self._first = TERMS.index(term) if term is not None else 0
@@ -76,7 +78,7 @@ class GlossaryScreen(Screen[bytes]):
 
     def on_line_list_chosen(self) -> None:
         """Go to the example, where there is one to go to."""
-        if self._examples and self.term.example is not None:
+        if self.term.example is not None and self.term.example in self._examples:
             self.dismiss(self.term.example)
 
     def action_close_view(self) -> None:
@@ -84,7 +86,7 @@ class GlossaryScreen(Screen[bytes]):
         self.dismiss()
 
 
-def explained(term: Term, width: int, *, examples: bool) -> Content:
+def explained(term: Term, width: int, *, examples: Collection[bytes]) -> Content:
     """What is to be said of *term*, in lines of *width* cells."""
 
     def paragraph(text: str, style: str = "") -> Content:
@@ -97,7 +99,12 @@ def explained(term: Term, width: int, *, examples: bool) -> Content:
         paragraph(term.meaning),
     ]
     if term.example is not None:
-        where = "Enter goes to it" if examples else "see it with: whiteout demo"
+        if term.example in examples:
+            where = "Enter goes to it"
+        elif examples:
+            where = "only a demo that root builds has it"
+        else:
+            where = "see it with: whiteout demo"
         parts += [
             Content(""),
             paragraph(f"In the demo: {display_path(term.example)} ({where}). {term.example_note}"),
