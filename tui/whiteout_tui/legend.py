@@ -58,7 +58,8 @@ SUFFIXES: dict[RowType, tuple[str, str]] = {
     RowType.FILE: ("", "file"),
     RowType.DIRECTORY: ("/", "directory"),
     RowType.SYMLINK: ("@", "symbolic link"),
-    RowType.DEVICE: ("%", "device; the size column holds major,minor"),
+    RowType.DEVICE: ("%", "character device; the size column holds major,minor"),
+    RowType.BLOCK_DEVICE: ("#", "block device; the size column holds major,minor"),
     RowType.FIFO: ("|", "named pipe"),
     RowType.SOCKET: ("=", "socket, which no layer can hold"),
 }
