@@ -67,14 +67,14 @@ TREE = (
     Press("Down", at("/big-added-file.txt")),
     Press("Enter", "", "TREE.activate", gone="Space"),
     Press("Escape", "Space"),
-    Press("+", r"▾ etc/", "TREE.expand_all"),
-    Press("-", r"▸ etc/", "TREE.collapse_all"),
     Press(":", r"\n Go to", "BROWSE.go_to"),
     *typed("Go to", "/etc"),
     Press("Enter", at("/etc"), "PROMPT.accept"),
     Press("Right", r"▾ etc/", "TREE.expand"),
     Press("Left", r"▸ etc/", "TREE.collapse"),
     Press("Space", r"▾ etc/", "TREE.toggle_directory"),
+    Press("-", r"▸ etc/", "TREE.collapse_all"),
+    Press("+", r"▾ etc/", "TREE.expand_all"),
     Press("y", "Copied", "BROWSE.copy_path"),  # what says so stays for a while
 )
 
