@@ -53,8 +53,8 @@ class Shot:
 
 
 SHOTS = (
-    Shot("tree", (120, 36), ("down",) * 7 + ("right", REST) + ("down",) * 3),
-    Shot("opaque", (120, 36), ("down",) * 14 + ("space", REST, "down", "down"), "textual-light"),
+    Shot("tree", (120, 36), ("down",) * 8 + ("right", REST) + ("down",) * 3),
+    Shot("opaque", (120, 36), ("down",) * 17 + ("space", REST, "down", "down"), "textual-light"),
     Shot("narrow", (80, 24), ("down",) * 4),
     Shot("export", (80, 24), ("e", "n", "enter", REST, "v")),
     Shot("help", (80, 24), ("question_mark",)),
