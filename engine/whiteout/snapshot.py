@@ -157,7 +157,8 @@ class Snapshot:
     ) -> Iterator[os.stat_result | None]:
         """What ``lstat`` says of each of *paths* in the merged view; None of what is not there.
 
-        Nothing is compared, so this tells cheaply whether something changed since it was read.
+        Of the root it is what the topmost layer says. Nothing is compared, so this tells cheaply
+        whether something changed since it was read.
 
         Raises:
             ReadError: a layer cannot be opened.
@@ -168,10 +169,10 @@ class Snapshot:
             for path in paths:
                 cancel.check()
                 try:
-                    node = view.find(path)
+                    status = _status(view, path)
                 except (OSError, ReadError):
-                    node = None
-                yield node.status if node is not None else None
+                    status = None
+                yield status
 
     def changes(self, *, skipped: bool = False, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
         """The stream of all changes, in the order of the layer, holding nothing of the tree.
@@ -253,3 +254,10 @@ def _directory(root: Standing, path: bytes) -> Standing:
     if standing is None:
         raise NotFound(f"{display_path(path)} is not a directory")
     return standing
+
+
+def _status(view: MergedView, path: bytes) -> os.stat_result | None:
+    if not path.strip(b"/"):
+        return view.root.parts[0].directory.own_status()
+    node = view.find(path)
+    return node.status if node is not None else None

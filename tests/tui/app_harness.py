@@ -7,7 +7,7 @@ import difflib
 import os
 import stat
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,6 +190,15 @@ class Fake:
             yield here, self._verdicts(here, cancel)
             below = [v for v in self.listings.get(here, []) if v.upper and v.upper.is_directory]
             waiting += [verdict.path for verdict in reversed(below)]
+
+    def statuses(
+        self, paths: Iterable[bytes], *, cancel: CancelToken = NEVER
+    ) -> Iterator[os.stat_result | None]:
+        known = {verdict.path: verdict for found in self.listings.values() for verdict in found}
+        for path in paths:
+            verdict = known.get(path)
+            entry = DIRECTORY if path == b"/" else verdict.entry if verdict is not None else None
+            yield entry.stat if entry is not None else None
 
     def changes(self, *, skipped: bool = False, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
         for listing in list(self.listings.values()):

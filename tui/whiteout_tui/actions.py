@@ -277,7 +277,7 @@ ACTIONS: tuple[Action, ...] = (
         Scope.BROWSE,
         ("r",),
         "Re-read",
-        "read the directory under the cursor again",
+        "read the directory under the cursor again, and mark what is not as it was",
         Group.VIEW,
     ),
     Action(

@@ -37,6 +37,7 @@ from whiteout_tui.survey_screen import SurveyScreen
 from whiteout_tui.surveying import Surveyor
 from whiteout_tui.totals_screen import TotalsScreen
 from whiteout_tui.tree import SnapshotTree
+from whiteout_tui.watching import Watcher
 from whiteout_tui.words import words_of
 
 _DEBOUNCE = 0.08
@@ -129,6 +130,7 @@ class BrowseScreen(Screen[None]):
             changed=self._show_state,
             complete=lambda: self.counts.complete,
         )
+        self.watcher = Watcher(self, self.entries, self.snapshot, self._jobs)
         self.query_one(TitleLine).show(self.counts)
         state = state_of(self.app)
         self._sort(Order(SortKey(state.sort), state.turned))
@@ -137,6 +139,7 @@ class BrowseScreen(Screen[None]):
         self._show_detail()
         self._show_state()
         self._read(ROOT, b"/", deep=True)
+        self.watcher.start()
 
     def on_unmount(self) -> None:
         """Leave no thread behind."""
@@ -220,6 +223,13 @@ class BrowseScreen(Screen[None]):
             self.finder.follow_soon()
         self._show_state()
 
+    def on_watcher_looked(self, looked: Watcher.Looked) -> None:
+        """It was looked whether the rows in sight are still what they were."""
+        before = self.watcher.told()
+        self.watcher.take(looked)
+        if self.watcher.told() != before:
+            self._show_state()
+
     # The detail
 
     def on_snapshot_tree_moved(self) -> None:
@@ -247,7 +257,7 @@ class BrowseScreen(Screen[None]):
 
     def _show_state(self) -> None:
         hidden = self.entries.rows.hidden
-        parts = self.finder.told()
+        parts = [*filter(None, [self.watcher.told()]), *self.finder.told()]
         if self._hiding:
             parts.append(f"{hidden:,} skipped hidden, u shows them")
         if self.counts.problem is not None:
@@ -356,6 +366,7 @@ class BrowseScreen(Screen[None]):
         for reading in self._readings.values():
             reading.forget(reload.path)
         self._read(reload.row, reload.path, deep=True)
+        self.watcher.forget(reload.row)
         self.finder.restart()
         self.detail.forget()
         self._show_detail()

@@ -90,6 +90,12 @@ NUMBERS: tuple[tuple[str, str], ...] = (
         "show: entries, and bytes of content of regular files, of several names of a file once; "
         "“at least” where something could not be read",
     ),
+    (
+        "changed",
+        "since it was read: an entry on the screen of which time, inode or size is another, or "
+        "that is gone or there again; looked at every 3 s. What is not on the screen is not looked "
+        "at. Alone: it was another one before r",
+    ),
     ("hidden", "skipped entries in the directories read so far that u has hidden"),
     ("entries", "headers written to the layer's tar, parent directories included"),
     ("bytes, rate", "bytes of uncompressed tar made so far, and per second since the start"),

@@ -98,6 +98,8 @@ class SnapshotTree(ScrollView, can_focus=True):
         self.search: Search | None = None
         self.filter: Filter | None = None
         self.opening_all = False
+        self.stale: set[int] = set()
+        """Rows of what is not what it was when it was read."""
 
     def on_mount(self) -> None:
         """The root is open from the beginning."""
@@ -241,6 +243,13 @@ class SnapshotTree(ScrollView, can_focus=True):
     def cursor_path(self) -> bytes:
         """The path of the row under the cursor."""
         return self.rows.path(self.cursor_row)
+
+    def rows_in_sight(self) -> list[int]:
+        """The rows on the screen, and before them the directories that lead to the first."""
+        top = self.scroll_offset.y
+        bottom = min(top + self.scrollable_content_region.height, self.rows.height)
+        shown = [self.rows[place] for place in range(top, bottom)]
+        return [*self.rows.lineage(shown[0])[:-1], *shown] if shown else []
 
     def _place_cursor(self, place: int) -> None:
         place = max(0, min(place, self.rows.height - 1))
@@ -647,6 +656,8 @@ class SnapshotTree(ScrollView, can_focus=True):
         state = rows.state(row)
         if state & RowState.LOADING:
             note = "  reading…"
+        elif row in self.stale:
+            note = "  changed since it was read"
         elif flags & RowFlag.CHANGED:
             note = "  changed"
         room = width - _PREFIX - indent - len(triangle) - len(note) - 1
