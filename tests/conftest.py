@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from support.commands import program
+from support.commands import Run, program, whiteout
 from support.overlay import mount_points_below, unmount, why_no_overlay
 from support.terminal import Start, terminals
 
@@ -133,6 +133,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     monkeypatch.setenv("TERM", "xterm-256color")
     return home
+
+
+@pytest.fixture
+def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
+    """Runs the command in this process."""
+    return lambda *arguments: whiteout(capfdbinary, *arguments)
 
 
 @pytest.fixture

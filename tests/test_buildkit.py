@@ -16,13 +16,13 @@ import shutil
 import socket
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.boltwriter import Tree, bolt
-from support.commands import Outcome, whiteout
+from support.commands import Run
 from support.engines import Containerd, Docker, containerd, dockerd
 from whiteout.sources.bolt import open_bolt
 from whiteout.sources.buildkitmeta import cache_records
@@ -30,7 +30,6 @@ from whiteout.sources.model import Kind, Record
 from whiteout.sources.registry import discover, resolve
 from whiteout.sources.root import Root
 
-Run = Callable[..., Outcome]
 OVERLAY = "io.containerd.snapshotter.v1.overlayfs"
 META = "io.containerd.metadata.v1.bolt/meta.db"
 
@@ -115,11 +114,6 @@ def host(engine: Containerd, tmp_path: Path) -> Path:
     shutil.copy(engine.root / META, worker / "containerdmeta.db")
     (worker / "metadata_v2.db").write_bytes(bolt(RECORDS))
     return tmp_path / "host"
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    return lambda *arguments: whiteout(capfdbinary, *arguments)
 
 
 def listed(host: Path) -> dict[str, Record]:

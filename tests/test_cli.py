@@ -14,18 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import Outcome, command, environment, whiteout, whiteout_process
+from support.commands import Outcome, Run, command, environment, whiteout_process
 
 Capture = pytest.CaptureFixture[bytes]
-Run = Callable[..., Outcome]
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-@pytest.fixture
-def run(capfdbinary: Capture) -> Run:
-    return lambda *arguments: whiteout(capfdbinary, *arguments)
 
 
 @pytest.fixture

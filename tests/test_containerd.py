@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import Outcome, command, environment, whiteout
+from support.commands import AS_NOBODY, Outcome, Run, whiteout_process
 from support.engines import Containerd, containerd
 from whiteout.errors import SnapshotChanged, WhiteoutError
 from whiteout.opening import open_stack, open_target
@@ -29,7 +29,6 @@ pytestmark = [pytest.mark.root, pytest.mark.peer("containerd", "ctr", "umoci")]
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
 OVERLAY = "io.containerd.snapshotter.v1.overlayfs"
-Run = Callable[..., Outcome]
 
 
 def write(engine: Containerd, key: str, parent: str | None, change: Callable[[Path], None]) -> None:
@@ -90,11 +89,6 @@ def engine() -> Iterator[Containerd]:
 @pytest.fixture
 def root(engine: Containerd) -> Root:
     return Root(os.fsencode(engine.root))
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    return lambda *arguments: whiteout(capfdbinary, *arguments)
 
 
 def listed(root: Root, namespace: str = "default") -> dict[str, Record]:
@@ -165,36 +159,29 @@ def test_layers_of_a_stack_are_named_as_their_owner_does(root: Root) -> None:
 # our layer and its own
 
 
-@pytest.mark.parametrize(("key", "parent"), [("more", "base"), ("base", None)])
+def layers_of(engine: Containerd, run: Run, *keys: str) -> tuple[bytes, bytes]:
+    """The layer of the last of *keys* as containerd makes it, and as we do."""
+    command = ["ctr", "--address", engine.address, "snapshots", "diff", "--media-type", TAR, *keys]
+    theirs = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    words = (f"containerd://default/{keys[-1]}", "--root", engine.root, "--compression=none")
+    return theirs, run("export", *words, "-o", "-").done().stdout
+
+
+@pytest.mark.parametrize("keys", [("base", "more"), ("base",)])
 def test_a_layer_without_deletes_has_containerds_diffid(
-    engine: Containerd, run: Run, key: str, parent: str | None
+    engine: Containerd, run: Run, keys: tuple[str, ...]
 ) -> None:
-    theirs = subprocess.run(
-        ["ctr", "--address", engine.address, "snapshots", "diff", "--media-type", TAR]
-        + ([parent, key] if parent else [key]),
-        capture_output=True,
-        check=True,
-        timeout=60,
-    ).stdout
-    target = f"containerd://default/{key}"
-    ours = run("export", target, "--root", engine.root, "--compression=none", "-o", "-").done()
-    assert entries(ours.stdout) == entries(theirs)
-    assert hashlib.sha256(ours.stdout).digest() == hashlib.sha256(theirs).digest()
+    theirs, ours = layers_of(engine, run, *keys)
+    assert entries(ours) == entries(theirs)
+    assert hashlib.sha256(ours).digest() == hashlib.sha256(theirs).digest()
 
 
 @pytest.mark.parametrize(("key", "parent"), [("less", "more"), ("active", "less")])
 def test_other_layers_have_containerds_entries(
     engine: Containerd, run: Run, key: str, parent: str
 ) -> None:
-    theirs = subprocess.run(
-        ["ctr", "--address", engine.address, "snapshots", "diff", "--media-type", TAR, parent, key],
-        capture_output=True,
-        check=True,
-        timeout=60,
-    ).stdout
-    target = f"containerd://default/{key}"
-    ours = run("export", target, "--root", engine.root, "--compression=none", "-o", "-").done()
-    assert entries(ours.stdout) == entries(theirs)
+    theirs, ours = layers_of(engine, run, parent, key)
+    assert entries(ours) == entries(theirs)
 
 
 # images and containers
@@ -206,8 +193,8 @@ def image(engine: Containerd, tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = tmp_path_factory.mktemp("image")
     layout = directory / "layout"
     target = "containerd://default/less"
-    for words in (["export", target, "--root", engine.root, "--store", layout, "--tag", "one"],):
-        subprocess.run(command(*words), check=True, env=environment(), timeout=60)
+    words = (target, "--root", engine.root, "--store", layout, "--tag", "one")
+    whiteout_process("export", *words).done()
     subprocess.run(
         ["umoci", "new", "--image", f"{layout}:two"], check=True, timeout=60, capture_output=True
     )
@@ -394,14 +381,8 @@ def test_a_busy_containerd_gives_no_wrong_answer(engine: Containerd, root: Root)
 
 
 def nobody(*words: str | Path, home: Path) -> Outcome:
-    done = subprocess.run(
-        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *command(*words)],
-        capture_output=True,
-        env={**environment(), "HOME": str(home), "XDG_DATA_HOME": str(home)},
-        timeout=60,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    own = ("env", f"HOME={home}", f"XDG_DATA_HOME={home}")
+    return whiteout_process(*words, wrapper=(*own, *AS_NOBODY))
 
 
 @pytest.mark.peer("setpriv")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.commands import Outcome, command, environment, whiteout
-from support.engines import Docker, containerd, dockerd, short_directory
-from support.overlay import mount_points_below
+from support.commands import AS_NOBODY, Run, whiteout_process
+from support.engines import Docker, containerd, dockerd
 from support.peerlayers import archived_layers, diff_differences, diff_lines, differences, entries
 from support.rootfs import CHANGES, MORE, make_rootfs, pack
-from support.stillness import stillness
+from support.stores import check_no_trace, check_stays_inside, copy_of
 from whiteout.errors import SnapshotChanged
 from whiteout.opening import open_target
 from whiteout.snapshot import Snapshot
@@ -26,7 +25,6 @@ from whiteout.sources.root import Root
 pytestmark = [pytest.mark.root, pytest.mark.peer("dockerd", "docker", "busybox")]
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
-Run = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +50,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 @pytest.fixture
 def root(engine: Docker) -> Root:
     return Root(os.fsencode(engine.root))
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    return lambda *arguments: whiteout(capfdbinary, *arguments)
 
 
 def listed(root: Root) -> dict[str, Record]:
@@ -214,14 +207,9 @@ def test_several_layers_are_what_docker_has_no_command_for(engine: Docker, run: 
 
 
 def test_nothing_is_written_and_nothing_mounted(engine: Docker, run: Run, tmp_path: Path) -> None:
-    before = stillness(engine.root), mount_points_below(engine.root)
-    run("list", "--root", engine.root).done()
-    for name in ("one", "two", "base:1", "team/img:3"):
-        target = f"docker:[{engine.root}]{name}"
-        run("list", target).done()
-        run("changes", target).done()
-        run("export", "-o", tmp_path / "blob", target).done()
-    assert (stillness(engine.root), mount_points_below(engine.root)) == before
+    names = ("one", "two", "base:1", "team/img:3")
+    targets = [f"docker:[{engine.root}]{name}" for name in names]
+    check_no_trace(run, engine.root, targets, tmp_path / "blob")
 
 
 def test_a_container_that_is_removed_meanwhile_is_no_answer(engine: Docker) -> None:
@@ -239,12 +227,8 @@ def test_a_container_that_is_removed_meanwhile_is_no_answer(engine: Docker) -> N
 @pytest.fixture
 def copy(engine: Docker) -> Iterator[Path]:
     """A root with a copy of the data root in the usual place."""
-    with short_directory() as directory:
-        directory.chmod(0o755)
-        (directory / "var/lib").mkdir(parents=True)
-        data = directory / "var/lib/docker"
-        subprocess.run(["cp", "-a", engine.root, data], check=True, timeout=60)
-        yield directory
+    with copy_of(engine.root, "var/lib/docker") as root:
+        yield root
 
 
 def test_a_copy_gives_the_same(engine: Docker, run: Run, copy: Path) -> None:
@@ -353,12 +337,7 @@ def test_no_damage_is_a_crash_or_leads_out(run: Run, copy: Path) -> None:
             path.unlink()
             if content is not None:
                 path.write_bytes(content)
-        listing = run("list", "--root", copy, "--json", "--engine", "docker").done().objects()
-        assert listing, pattern
-        for target in filter(None, (each["target"] for each in listing)):
-            layers = run("list", "--root", copy, target, "--json")
-            assert layers.status in (0, 1, 2)
-            assert all(each["path"].startswith(f"{copy}/") for each in layers.objects())
+        assert check_stays_inside(run, copy, "docker"), pattern
         for path, before in whole.items():
             path.write_bytes(before)
 
@@ -368,22 +347,12 @@ def test_no_damage_is_a_crash_or_leads_out(run: Run, copy: Path) -> None:
 
 def test_who_may_not_see_the_marks_is_told_and_cannot_export(copy: Path) -> None:
     subprocess.run(["chmod", "-R", "a+rX", copy], check=True, timeout=60)
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-
-    def ask(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [*nobody, *command(*arguments)],
-            env=environment(),
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-
-    listing = ask("list", "--root", copy)
+    listing = whiteout_process("list", "--root", copy, wrapper=AS_NOBODY)
     assert b"docker:two" in listing.stdout
     assert b"trusted.overlay" in listing.stderr
-    changes = ask("changes", "--root", copy, "docker:one")
+    changes = whiteout_process("changes", "--root", copy, "docker:one", wrapper=AS_NOBODY)
     assert b"beware: the trusted.overlay.* marks" in changes.stderr
-    refused = ask("export", "--root", copy, "docker:one", "-o", copy / "x")
-    assert refused.returncode == 1
+    words = ("export", "--root", copy, "docker:one", "-o", copy / "x")
+    refused = whiteout_process(*words, wrapper=AS_NOBODY)
+    assert refused.status == 1
     assert not (copy / "x").exists()

@@ -6,12 +6,12 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.commands import Outcome, whiteout
+from support.commands import Run
 from support.overlay import mount_overlay, overlay, unmount
 from whiteout.errors import MountError, SnapshotChanged
 from whiteout.mountinfo import OverlayMount, all_overlay_mounts, find_mount, overlay_mounts
@@ -19,13 +19,6 @@ from whiteout.opening import open_mount, open_target
 from whiteout.sources.mounts import record_of_mount
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("unshare")]
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    return lambda *arguments: whiteout(capfdbinary, *arguments)
 
 
 @contextlib.contextmanager

@@ -8,15 +8,14 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from support.commands import Outcome, command, environment, whiteout
-from support.engines import Podman, podman, short_directory
-from support.overlay import mount_points_below
+from support.commands import AS_NOBODY, Run, command, environment, whiteout_process
+from support.engines import Podman, podman
 from support.peerlayers import (
     Entries,
     archived_layers,
@@ -27,7 +26,7 @@ from support.peerlayers import (
 )
 from support.rootfs import CHANGES, MORE, make_rootfs, pack
 from support.rootless import RootlessPodman, rootless_podman
-from support.stillness import stillness
+from support.stores import check_no_trace, check_stays_inside, copy_of
 from support.trees import lines
 from whiteout.errors import SnapshotChanged
 from whiteout.idmap import IdRange
@@ -43,7 +42,6 @@ pytestmark = [pytest.mark.root, pytest.mark.peer("podman", "buildah", "runc", "b
 TAR = "application/vnd.oci.image.layer.v1.tar"
 RUNTIME = ("--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "none")
 LIMITS = ("--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
-Run = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +70,6 @@ def engine(rootfs: Path) -> Iterator[Podman]:
         (place / "built").write_text("built\n")
         engine.buildah("umount", "work")
         yield engine
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    return lambda *arguments: whiteout(capfdbinary, *arguments)
 
 
 def listed(root: Path) -> dict[str, Record]:
@@ -209,14 +202,9 @@ def test_owners_are_those_of_the_container(engine: Podman, run: Run) -> None:
 
 
 def test_nothing_is_written_and_nothing_mounted(engine: Podman, run: Run, tmp_path: Path) -> None:
-    before = stillness(engine.root), mount_points_below(engine.root)
-    run("list", "--root", engine.root).done()
-    for name in ("one", "mapped", "work", "localhost/team/img:2"):
-        target = f"podman:[{engine.root}]{name}"
-        run("list", target).done()
-        run("changes", target).done()
-        run("export", "-o", tmp_path / "blob", target).done()
-    assert (stillness(engine.root), mount_points_below(engine.root)) == before
+    names = ("one", "mapped", "work", "localhost/team/img:2")
+    targets = [f"podman:[{engine.root}]{name}" for name in names]
+    check_no_trace(run, engine.root, targets, tmp_path / "blob")
 
 
 def test_a_container_that_is_removed_meanwhile_is_no_answer(engine: Podman) -> None:
@@ -234,12 +222,8 @@ def test_a_container_that_is_removed_meanwhile_is_no_answer(engine: Podman) -> N
 @pytest.fixture
 def copy(engine: Podman) -> Iterator[Path]:
     """A root with a copy of the store in the usual place."""
-    with short_directory() as directory:
-        directory.chmod(0o755)
-        (directory / "var/lib/containers").mkdir(parents=True)
-        store = directory / "var/lib/containers/storage"
-        subprocess.run(["cp", "-a", engine.root, store], check=True, timeout=60)
-        yield directory
+    with copy_of(engine.root, "var/lib/containers/storage") as root:
+        yield root
 
 
 def test_a_copy_gives_the_same(engine: Podman, run: Run, copy: Path) -> None:
@@ -329,13 +313,9 @@ def test_no_damage_is_a_crash_or_leads_out(run: Run, copy: Path) -> None:
         path.unlink()
         if content is not None:
             path.write_bytes(content)
-        listing = run("list", "--root", copy, "--json", "--engine", "podman").done().objects()
+        listing = check_stays_inside(run, copy, "podman")
         if content is not None and not content.startswith(b'[{"id"') and content[:2] != b"[3":
             assert any(name in (each["problem"] or "") for each in listing), (name, listing)
-        for target in filter(None, (each["target"] for each in listing)):
-            layers = run("list", "--root", copy, target, "--json")
-            assert layers.status in (0, 1, 2)
-            assert all(each["path"].startswith(f"{copy}/") for each in layers.objects())
         path.write_bytes(whole)
 
 
@@ -437,15 +417,8 @@ def test_root_finds_the_stores_of_users(rootless: RootlessPodman, run: Run) -> N
 
 
 def test_nobody_else_may_read_a_rootless_store(rootless: RootlessPodman) -> None:
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    asked = subprocess.run(
-        [*nobody, *command("changes", f"podman:[{rootless.root}]one")],
-        env=environment(),
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert asked.returncode in (1, 2)
+    asked = whiteout_process("changes", f"podman:[{rootless.root}]one", wrapper=AS_NOBODY)
+    assert asked.status in (1, 2)
     assert b"cannot be read" in asked.stderr or b"permission denied" in asked.stderr
     assert stat.S_IMODE(rootless.home.stat().st_mode) == 0o700
 

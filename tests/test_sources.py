@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.commands import Outcome, whiteout
+from support.commands import Run
 from support.overlay import overlay
 from whiteout.errors import UsageError
 from whiteout.listing import age_text, short_name, size_text
@@ -18,14 +17,6 @@ from whiteout.sources.model import Kind, Record
 from whiteout.sources.naming import choose
 from whiteout.sources.registry import sources
 from whiteout.sources.root import Root
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    return lambda *arguments: whiteout(capfdbinary, *arguments)
-
 
 # the root
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,13 @@ class Outcome:
         return self
 
 
+#: Runs the command with these arguments.
+Run = Callable[..., Outcome]
+
+#: What makes a command one of a user who owns nothing.
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
 def whiteout(capture: pytest.CaptureFixture[bytes], *arguments: str | bytes | Path) -> Outcome:
     """Run the command in this process; *capture* is the fixture ``capfdbinary``."""
     from whiteout_tui.main import main
@@ -71,10 +78,12 @@ def command(*arguments: str | bytes | Path) -> list[str | bytes | Path]:
     return [sys.executable, "-m", "whiteout_tui", *arguments]
 
 
-def whiteout_process(*arguments: str | bytes | Path, stdin: bytes = b"") -> Outcome:
-    """Run the command in a process of its own."""
+def whiteout_process(
+    *arguments: str | bytes | Path, stdin: bytes = b"", wrapper: Sequence[str] = ()
+) -> Outcome:
+    """Run the command in a process of its own, under the program *wrapper* if one is given."""
     ended = subprocess.run(
-        command(*arguments),
+        [*wrapper, *command(*arguments)],
         input=stdin,
         capture_output=True,
         env=environment(),

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from support.overlay import unmount
+from support.overlay import syscall, unmount
 
 _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 429, 430, 431, 432
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 _CLOEXEC = 1
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _syscall(*arguments: object) -> int:
-    result: int = _libc.syscall(*arguments)
-    if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result
 
 
 @contextlib.contextmanager
@@ -38,7 +29,7 @@ def detached_overlay(
     Raises:
         OSError: the kernel refuses; its reasons follow in the message.
     """
-    context = _syscall(_FSOPEN, b"overlay", _CLOEXEC)
+    context = syscall(_FSOPEN, b"overlay", _CLOEXEC)
     try:
         settings: list[tuple[bytes, bytes | None]] = [*options]
         settings += [(b"lowerdir+", layer) for layer in layers]
@@ -48,9 +39,9 @@ def detached_overlay(
         try:
             for name, value in settings:
                 command = _SET_FLAG if value is None else _SET_STRING
-                _syscall(_FSCONFIG, context, command, name, value, 0)
-            _syscall(_FSCONFIG, context, _CREATE, None, None, 0)
-            mount = _syscall(_FSMOUNT, context, _CLOEXEC, 0)
+                syscall(_FSCONFIG, context, command, name, value, 0)
+            syscall(_FSCONFIG, context, _CREATE, None, None, 0)
+            mount = syscall(_FSMOUNT, context, _CLOEXEC, 0)
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror}: {_messages(context)}") from None
     finally:
@@ -68,20 +59,20 @@ def attached_overlay(
     target: Path, settings: Sequence[tuple[bytes, bytes | None]]
 ) -> Iterator[Path]:
     """An overlay on *target*, a new directory, with *settings* given one by one, as they are."""
-    context = _syscall(_FSOPEN, b"overlay", _CLOEXEC)
+    context = syscall(_FSOPEN, b"overlay", _CLOEXEC)
     try:
         for name, value in settings:
             command = _SET_FLAG if value is None else _SET_STRING
-            _syscall(_FSCONFIG, context, command, name, value, 0)
-        _syscall(_FSCONFIG, context, _CREATE, None, None, 0)
-        mount = _syscall(_FSMOUNT, context, _CLOEXEC, 0)
+            syscall(_FSCONFIG, context, command, name, value, 0)
+        syscall(_FSCONFIG, context, _CREATE, None, None, 0)
+        mount = syscall(_FSMOUNT, context, _CLOEXEC, 0)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}: {_messages(context)}") from None
     finally:
         os.close(context)
     target.mkdir()
     try:
-        _syscall(_MOVE_MOUNT, mount, b"", -100, os.fsencode(target), 4)
+        syscall(_MOVE_MOUNT, mount, b"", -100, os.fsencode(target), 4)
     finally:
         os.close(mount)
     try:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.overlay import unmount
+from support.overlay import syscall, unmount
 from whiteout.idmap import IdMap
 
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
@@ -19,7 +19,6 @@ _MOVE_MOUNT_F_EMPTY_PATH = 4
 _AT_EMPTY_PATH = 0x1000
 _MOUNT_ATTR_IDMAP = 0x00100000
 _CLONE_NEWUSER = 0x10000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 _HOLD_A_NAMESPACE = """
 import ctypes, sys
@@ -31,13 +30,6 @@ sys.stdin.read()
 
 class _MountAttr(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
-
-
-def _syscall(*arguments: object) -> int:
-    result: int = _libc.syscall(*arguments)
-    if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result
 
 
 @contextlib.contextmanager
@@ -56,12 +48,12 @@ def idmapped(source: Path, target: Path, idmap: IdMap) -> Iterator[Path]:
             lines = [f"{one.outside} {one.inside} {one.count}\n" for one in ranges]
             (process / name).write_text("".join(lines))
         namespace = os.open(process / "ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        tree = _syscall(_OPEN_TREE, -100, os.fsencode(source), _OPEN_TREE_CLONE | os.O_CLOEXEC)
+        tree = syscall(_OPEN_TREE, -100, os.fsencode(source), _OPEN_TREE_CLONE | os.O_CLOEXEC)
         try:
             attributes = _MountAttr(set=_MOUNT_ATTR_IDMAP, userns=namespace)
             size = ctypes.sizeof(attributes)
-            _syscall(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size)
-            _syscall(_MOVE_MOUNT, tree, b"", -100, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
+            syscall(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size)
+            syscall(_MOVE_MOUNT, tree, b"", -100, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
         finally:
             os.close(tree)
             os.close(namespace)

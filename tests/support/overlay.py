@@ -21,6 +21,14 @@ def _call(result: int, what: str) -> None:
         raise OSError(code, f"{what}: {os.strerror(code)}")
 
 
+def syscall(*arguments: object) -> int:
+    """What the kernel returns; OSError when it refuses."""
+    result: int = _libc.syscall(*arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
 def mount_overlay(target: bytes, options: Sequence[bytes]) -> None:
     """Mount an overlay on *target*. *options* are joined as they are, without escaping."""
     data = b",".join(options)
