@@ -238,7 +238,7 @@ class _LayerStream:
         """None when nothing is compressed: the blob's own digest then."""
         self._hash = None if media_type == TAR else hashlib.sha256()
         self._sink = sink
-        self._compressor = open_compressor(media_type, level, self._write_compressed, cancel)
+        self._compressor = open_compressor(media_type, level, self._compressed, cancel)
         self._writer = TarWriter(self._write_tar, cancel)
         self._written = 0
         self._path = b""
@@ -247,17 +247,21 @@ class _LayerStream:
 
     def run(self, snapshot: Snapshot) -> None:
         """Write everything."""
+        with Stage("write", self._write_compressed) as self._writing:
+            self._run(snapshot)
+            self._compressor.close()
+        self.entries = self._writer.entries
+        if self._hash is not None:
+            self.diff_id = f"{ALGORITHM}:{self._hash.hexdigest()}"
+        self._report()
+
+    def _run(self, snapshot: Snapshot) -> None:
         with (
             Stage("compress", self._compressor.write) as self._compressing,
             Stage("diffid", self._hash.update if self._hash else _ignore) as self._hashing,
             snapshot.findings_in_rows(self._cancel) as findings,
         ):
             self._write_all(snapshot, findings)
-        self._compressor.close()
-        self.entries = self._writer.entries
-        if self._hash is not None:
-            self.diff_id = f"{ALGORITHM}:{self._hash.hexdigest()}"
-        self._report()
 
     def _write_all(self, snapshot: Snapshot, findings: Iterator[Finding | PlainFiles]) -> None:
         original = snapshot.rules is Rules.ORIGINAL
@@ -282,6 +286,9 @@ class _LayerStream:
         self._compressing.put(data)
         self.uncompressed += len(data)
         self._report()
+
+    def _compressed(self, data: bytes | bytearray | memoryview) -> None:
+        self._writing.put(data)
 
     def _write_compressed(self, data: bytes | bytearray | memoryview) -> None:
         self._sink(data)

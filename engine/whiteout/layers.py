@@ -366,6 +366,7 @@ class Directory:
             return found
         directory = self.descriptor()
         left = _MAX_PLAIN_ROW
+        has_attributes = True  # until the filesystem says otherwise
         for name in names:
             if name in irregular:
                 break
@@ -384,9 +385,16 @@ class Directory:
                 mode, _, _, links, _, _, size, _, _, _ = status
                 if mode & _TYPE_BITS != _REGULAR or links != 1 or size >= _MAX_PLAIN:
                     break
-                attributes = xattrs.names(file)
-                if attributes and any(map(xattrs.matters, attributes)):
-                    break
+                if has_attributes:
+                    try:
+                        attributes = os.listxattr(file)
+                    except OSError as error:
+                        if error.errno not in xattrs.UNSUPPORTED:
+                            break
+                        has_attributes = False
+                    else:
+                        if attributes and any(map(xattrs.matters, attributes)):
+                            break
                 if idmap is not None:
                     status = idmap.to_container(status)
                     if OVERFLOW_ID in (status.st_uid, status.st_gid):

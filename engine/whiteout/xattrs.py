@@ -16,7 +16,8 @@ import os
 from dataclasses import dataclass
 
 CAPABILITY = "security.capability"
-_UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENODATA})
+#: The errors of a file that has no attributes, or not the one that was asked for.
+UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENODATA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def names(target: bytes | int) -> list[str]:
             return os.listxattr(target)
         return os.listxattr(target, follow_symlinks=False)
     except OSError as error:
-        if error.errno in _UNSUPPORTED:
+        if error.errno in UNSUPPORTED:
             return []
         raise
 
@@ -59,7 +60,7 @@ def get(target: bytes | int, name: str) -> bytes | None:
             return os.getxattr(target, name)
         return os.getxattr(target, name, follow_symlinks=False)
     except OSError as error:
-        if error.errno in _UNSUPPORTED:
+        if error.errno in UNSUPPORTED:
             return None
         raise
 
@@ -98,7 +99,7 @@ def read_all(target: bytes) -> tuple[Xattr, ...]:
     except UnicodeDecodeError:  # a name that is not UTF-8, which the package cannot decode
         listed = [os.fsencode(name) for name in names(target)]
     except OSError as error:
-        if error.errno in _UNSUPPORTED:
+        if error.errno in UNSUPPORTED:
             return ()
         raise
     found = []
@@ -108,6 +109,6 @@ def read_all(target: bytes) -> tuple[Xattr, ...]:
         except OSError as error:
             if error.errno == errno.EINVAL:  # such as an empty security.capability
                 found.append(Xattr(name, b""))
-            elif error.errno not in _UNSUPPORTED:
+            elif error.errno not in UNSUPPORTED:
                 raise
     return tuple(found)
