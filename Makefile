@@ -5,11 +5,12 @@
 #   make fuzz          let coverage guide the fuzzing of every parser (FUZZ_SECONDS=10 for each)
 #   make bench         time the export against other tools (BENCH_ARGS=--quick to try it)
 #   make bench-app     time the keys of the app at 1,000,000 rows, beside Textual's own Tree
+#   make bench-document  the same, with the figures put into docs/ (on a quiet machine, 20 minutes)
 #   make check         lint, types, tests and screenshots, as CI does
 
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz lint types screenshots screenshots-check bench bench-app check clean
+.PHONY: demo test fuzz lint types screenshots screenshots-check bench bench-document bench-app check clean
 
 VENV ?= .venv
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -69,6 +70,10 @@ BENCH_ARGS ?=
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+bench-document: $(VENV)/installed
+	$(BIN)/python benchmarks/run.py --json docs/performance.json --plots docs/performance \
+		--document docs/performance.md $(BENCH_ARGS)
 
 bench-app: $(VENV)/installed
 	$(BIN)/python benchmarks/app.py $(BENCH_ARGS)

@@ -33,8 +33,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The median of several runs; ``spread`` is the slowest less the fastest."""
+    """The median of several ``runs``; ``spread`` is the slowest less the fastest."""
 
+    runs: int
     seconds: float
     spread: float
     cpu_seconds: float
@@ -44,6 +45,7 @@ class Timing:
     def of(cls, runs: list[Run]) -> Timing:
         seconds = [run.seconds for run in runs]
         return cls(
+            len(runs),
             statistics.median(seconds),
             max(seconds) - min(seconds),
             statistics.median(run.cpu_seconds for run in runs),
@@ -72,19 +74,25 @@ def _daemon_seconds(command: Command) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
+#: A command that has taken so many seconds in all is not run again.
+_ENOUGH = 40.0
+
+
 def in_turn(commands: list[Command], count: int, done: Callable[[], object]) -> list[list[Run]]:
     """*count* runs of each command, A B C A B C ..., so that all see the same machine.
 
-    *done* is called after each run, to take away what it wrote.
+    A slow command drops out before that. *done* is called after each run, to take away what it
+    wrote.
     """
     runs: list[list[Run]] = [[] for _ in commands]
     for _ in range(count):
         for command, taken in zip(commands, runs, strict=True):
-            taken.append(run(command))
-            done()
+            if sum(run.seconds for run in taken) < _ENOUGH:
+                taken.append(run(command))
+                done()
     return runs
 
 
 def ratio(peer: list[Run], ours: list[Run], of: Callable[[Run], float]) -> float:
-    """The median, pair by pair, of the peer's figure by ours."""
-    return statistics.median(of(a) / max(of(b), 1e-9) for a, b in zip(peer, ours, strict=True))
+    """The median, pair by pair, of the peer's figure by ours, over the rounds with both."""
+    return statistics.median(of(a) / max(of(b), 1e-9) for a, b in zip(peer, ours, strict=False))

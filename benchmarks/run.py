@@ -2,11 +2,12 @@
 """Times whole commands against peers, in alternating runs, and prints the medians.
 
     python benchmarks/run.py [--quick] [--runs N] [--only a,b] [--no-scaling] [--no-sizes]
-                             [--json FILE] [--plots DIR] [--directory DIR]
+                             [--json FILE] [--plots DIR] [--document FILE] [--directory DIR]
 
 A ratio above 1 means that Whiteout is faster. What the peers do is said in peers.py; one that is
 not installed is left out. The diffID must be the same for every compression, and that of
-containerd. --quick makes everything a hundred times smaller and runs it once: it proves that the
+containerd. --document puts the tables, and links to the plots, between the two marks in a Markdown
+file. --quick makes everything a hundred times smaller and runs it once: it proves that the
 benchmark runs, and its figures say nothing.
 """
 
@@ -20,6 +21,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from peers import Containerd, tar_pipe
 from workloads import WORKLOADS, Workload
 
 COMPRESSIONS = ("none", "gzip", "zstd")
+_BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +108,17 @@ def figures_of(
 
 def table(figures: list[Figure]) -> str:
     """The figures in Markdown."""
-    names = "workload|command|s|spread|CPU s|peak MiB|peer|its s|its CPU s|ratio|CPU ratio"
-    lines = [f"| {names.replace('|', ' | ')} |", "|" + "---|" * 11]
+    names = "workload|command|runs|s|spread|CPU s|peak MiB|peer|its s|its CPU s|ratio|CPU ratio"
+    lines = [f"| {names.replace('|', ' | ')} |", "|" + "---|" * 12]
     for f in figures:
         theirs = "- | - | - | - | -"
         if f.theirs is not None:
             times = f"{f.theirs.seconds:.2f} | {f.theirs.cpu_seconds:.2f}"
             theirs = f"{f.peer} | {times} | {f.ratio:.2f} | {f.cpu_ratio:.2f}"
         lines.append(
-            f"| {f.workload} | {f.what} | {f.ours.seconds:.2f} | {f.ours.spread:.2f}"
-            f" | {f.ours.cpu_seconds:.2f} | {f.ours.peak_mib:.0f} | {theirs} |"
+            f"| {f.workload} | {f.what} | {f.ours.runs} | {f.ours.seconds:.2f}"
+            f" | {f.ours.spread:.2f} | {f.ours.cpu_seconds:.2f} | {f.ours.peak_mib:.0f}"
+            f" | {theirs} |"
         )
     return "\n".join(lines)
 
@@ -148,6 +152,19 @@ def write_plots(directory: Path, figures: list[Figure], points: list[scaling.Poi
         (directory / f"scaling-{side}.svg").write_text(drawn)
 
 
+def write_document(document: Path, parts: list[str], plots: Path | None) -> None:
+    """Put *parts* and links to the plots between the two marks of *document*."""
+    before, _, rest = document.read_text().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise SystemExit(f"{document} has no {_BEGIN} and {_END}")
+    for plot_file in sorted(plots.glob("*.svg")) if plots is not None else ():
+        words = plot_file.stem.replace("-", ", ")
+        parts.append(f"![{words}]({os.path.relpath(plot_file, document.parent)})")
+    middle = "\n\n".join([_BEGIN, *parts, _END])
+    document.write_text(before + middle + after)
+
+
 def main() -> int:
     """Run what the command line chooses."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -158,6 +175,7 @@ def main() -> int:
     parser.add_argument("--no-sizes", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plots", type=Path)
+    parser.add_argument("--document", type=Path)
     parser.add_argument("--directory", type=Path)
     options = parser.parse_args()
     runs, scale = (1, 0.01) if options.quick else (options.runs, 1.0)
@@ -186,13 +204,13 @@ def main() -> int:
         if not options.no_scaling:
             points = scaling.measure_scaling(root, steps, min(runs, 3), build, whiteout)
         (root / "out").unlink(missing_ok=True)
-    for part in (
-        table(figures),
-        sizes.table(compressed) if compressed else "",
-        scaling.table(points) if points else "",
-    ):
-        if part:
-            print(f"\n{part}")
+    machine = f"{os.cpu_count()} cores, Python {sys.version.split()[0]}"
+    parts = [f"{date.today().isoformat()}, {machine}; medians of the runs said.", table(figures)]
+    if compressed:
+        parts += ["Bytes of compressed layers of real trees:", sizes.table(compressed)]
+    if points:
+        parts += ["CPU seconds and peak of memory as either side grows:", scaling.table(points)]
+    print("\n" + "\n\n".join(parts))
     if options.json is not None:
         everything = {"figures": figures, "sizes": compressed, "scaling": points}
         plain = {name: [asdict(each) for each in part] for name, part in everything.items()}
@@ -201,6 +219,8 @@ def main() -> int:
     if options.plots is not None:
         options.plots.mkdir(parents=True, exist_ok=True)
         write_plots(options.plots, figures, points)
+    if options.document is not None:
+        write_document(options.document, parts, options.plots)
     return 0
 
 

@@ -11,6 +11,8 @@ from measure import Command, Timing, in_turn
 from workloads import Workload, scaled
 
 SIDES = ("lower", "upper")
+#: What is larger than so many files is measured once.
+_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ def measure_scaling(
             workload = scaled(side, files)
             build(workload, root)
             for name in ("changes", "export none", "export gzip", "export zstd"):
-                taken = in_turn([ours(workload, root, name)], runs, lambda: None)[0]
+                command = ours(workload, root, name)
+                taken = in_turn([command], 1 if files > _ONCE else runs, lambda: None)[0]
                 timing = Timing.of(taken)
                 points.append(Point(side, files, name, timing.cpu_seconds, timing.peak_mib))
             shutil.rmtree(root / workload.name)
