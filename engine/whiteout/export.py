@@ -24,6 +24,7 @@ from whiteout.errors import RefusedError
 from whiteout.labels import UNCOMPRESSED
 from whiteout.layerentries import LayerPlan
 from whiteout.layers import Marks
+from whiteout.layoutfiles import default_store_path as default_store_path
 from whiteout.mediatypes import TAR, check_level
 from whiteout.outfile import file_target, write_error
 from whiteout.pipeline import Stage
@@ -82,14 +83,6 @@ def swept_sentence(result: ExportResult) -> str | None:
         f"{count:,} unfinished {'export' if count == 1 else 'exports'} of processes that died,"
         f" {size:,} bytes, removed from the store"
     )
-
-
-def default_store_path() -> str:
-    """The store for layers when none is named: ``$XDG_DATA_HOME/whiteout/store``."""
-    data = os.environ.get("XDG_DATA_HOME") or ""
-    if not os.path.isabs(data):
-        data = os.path.join(os.path.expanduser("~"), ".local", "share")
-    return os.path.join(data, "whiteout", "store")
 
 
 def default_ref(snapshot: Snapshot, media_type: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from whiteout.contentstore import Descriptor
 from whiteout.digests import digest_of
@@ -79,6 +78,8 @@ def source_date_epoch(environment: Mapping[str, str] = os.environ) -> str:
 
 def rfc3339(seconds: int) -> str:
     """*seconds* since 1970 as RFC 3339."""
+    from datetime import UTC, datetime
+
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -88,6 +89,8 @@ def parse_created(text: str) -> str:
     Raises:
         UsageError: *text* is none of these.
     """
+    from datetime import UTC, datetime
+
     if text == "now":
         return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if text.isascii() and text.isdigit() and int(text) <= _LATEST:

@@ -35,6 +35,14 @@ _OWN_NAMES = frozenset({_MARKER, _INDEX, "blobs", "ingest"})
 Json = dict[str, Any]
 
 
+def default_store_path() -> str:
+    """The store for layers when none is named: ``$XDG_DATA_HOME/whiteout/store``."""
+    data = os.environ.get("XDG_DATA_HOME") or ""
+    if not os.path.isabs(data):
+        data = os.path.join(os.path.expanduser("~"), ".local", "share")
+    return os.path.join(data, "whiteout", "store")
+
+
 def compact_json(value: object) -> bytes:
     """*value* as JSON in one line, the same bytes for the same value."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 from whiteout.display import display_path, display_text
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
@@ -138,6 +137,8 @@ def layer_object(number: int, layer: StackLayer) -> dict[str, object]:
 def _time(seconds: float | None) -> str | None:
     if seconds is None:
         return None
+    from datetime import UTC, datetime
+
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):

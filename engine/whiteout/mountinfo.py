@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 
 from whiteout.display import display_path
 from whiteout.errors import MountError, ReadError, SnapshotChanged, read_error, reason_of
-from whiteout.fusemounts import fuse_layers
 from whiteout.mountnamespaces import MountNamespace, other_namespaces, other_roots
 from whiteout.mountoptions import OverlayOptions, options_of_mountinfo
 from whiteout.octal import decode_octal
@@ -306,6 +305,8 @@ def _resolve(line: _Line) -> OverlayMount:
 
 def _locate_fuse(mount: OverlayMount, merged: os.stat_result | None) -> OverlayMount:
     """*mount*, of fuse-overlayfs, with the layers of the process that serves it."""
+    from whiteout.fusemounts import fuse_layers
+
     found = None if merged is None else fuse_layers(merged, mount.mount_point)
     if found is None:
         return replace(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -118,8 +117,14 @@ def _running() -> Iterator[StoreRoot]:
 def _configured(root: Root, config: bytes) -> Iterator[StoreRoot]:
     """What containerd's configuration file *config* names."""
     try:
-        document = tomllib.loads(root.read(config, 1 << 20).decode())
-    except (ReadError, ValueError, RecursionError):
+        content = root.read(config, 1 << 20)
+    except ReadError:
+        return
+    import tomllib
+
+    try:
+        document = tomllib.loads(content.decode())
+    except (ValueError, RecursionError):
         return
     path = document.get("root")
     if not isinstance(path, str) or not path.startswith("/"):

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from whiteout.display import display_text
 from whiteout.errors import UsageError
-from whiteout.export import default_store_path
-from whiteout.images import Image, image_of_layout
-from whiteout.layerarchives import LayerArchive, limits_of_environment
 from whiteout.layers import Marks
-from whiteout.layoutfiles import Json, read_index, tag_of
+from whiteout.layoutfiles import Json, default_store_path, read_index, tag_of
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 from whiteout.sources.root import Root
+
+if TYPE_CHECKING:
+    from whiteout.images import Image
 
 _LAYOUT = "oci"
 _ARCHIVE = "docker-archive"
@@ -74,6 +74,8 @@ def _record(scheme: str, path: str, name: str | None, place: str) -> Record:
 
 def _image(scheme: str, place: str, name: str | None) -> Image:
     if scheme == _LAYOUT:
+        from whiteout.images import image_of_layout
+
         return image_of_layout(place, name)
     from whiteout.imagearchives import ImageArchive
 
@@ -86,6 +88,8 @@ def stack_of_image(image: Image, label: str, place: str) -> LayerStack:
     Raises:
         UsageError: the limit in the environment is malformed, or there are no layers.
     """
+    from whiteout.layerarchives import LayerArchive, limits_of_environment
+
     if not image.layers:
         raise UsageError(f"{display_text(label)} has no layers")
     limits = limits_of_environment()
@@ -115,6 +119,8 @@ def _text(value: Json, key: str) -> str:
 
 
 def _time(value: Json) -> float | None:
+    from datetime import datetime
+
     try:
         return datetime.fromisoformat(_text(value, "created")).timestamp()
     except (ValueError, OverflowError):

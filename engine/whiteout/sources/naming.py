@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from whiteout.display import display_text
@@ -68,6 +67,8 @@ def _advice(known: list[Record], wanted: str, unread: str | None) -> str:
     for record in known:
         for name in (record.name, *record.aliases):
             by_name.setdefault(name, record)
+    import difflib
+
     near = difflib.get_close_matches(wanted, by_name, n=_SHOWN, cutoff=0.5)
     near += [name for name in by_name if wanted and wanted in name and name not in near]
     if near:

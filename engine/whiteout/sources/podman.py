@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -101,7 +100,10 @@ def _configuration(root: Root) -> _Configuration:
 
 def _read(root: Root, path: bytes) -> _Configuration:
     with suppress(OSError, WhiteoutError, ValueError, RecursionError):
-        document = tomllib.loads(root.read(path).decode())
+        content = root.read(path).decode()
+        import tomllib
+
+        document = tomllib.loads(content)
         storage = _table(document, "storage")
         options = _table(storage, "options")
         driver = _table(options, "overlay")
