@@ -318,6 +318,7 @@ def _demo(_: str) -> _Parser:
         "Build a small instructive snapshot in a temporary directory, as any user, and open it.",
     )
     parser.add_argument("--build-only", metavar="DIR", help="build it in DIR and open nothing")
+    parser.add_argument("--tour", action="store_true", help="begin with the guided tour")
     parser.add_argument(
         "--unreadable",
         action="store_true",

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 #: Opens the app on a snapshot, or on the picker when there is none, with the store to export to and
 #: the root below which the picker looks; gives the exit status.
-OpenApp = Callable[["Snapshot | None", str | None, "Root"], int]
+OpenApp = Callable[["Snapshot | None", str | None, "Root", bool], int]
+"""Opens the app over a snapshot, with a store, below a root, and with the tour or without."""
 
 
 def run(arguments: Sequence[str], open_app: OpenApp) -> int:
@@ -84,8 +85,8 @@ def _open(options: Namespace, open_app: OpenApp) -> int:
     if not options.words and options.mounts is None and not options.lower:
         if options.layer is not None:
             raise UsageError("--layer is of a TARGET; give one")
-        return open_app(None, options.store, root)
-    return open_app(_snapshot(options), options.store, root)
+        return open_app(None, options.store, root, False)
+    return open_app(_snapshot(options), options.store, root, False)
 
 
 def _root(options: Namespace) -> Root:
@@ -548,7 +549,7 @@ def _demo(options: Namespace, open_app: OpenApp) -> int:
     directory = mkdtemp(prefix="whiteout-demo-")
     try:
         demo = build_demo(directory, unreadable=options.unreadable)
-        return open_app(replace(open_mounts(demo.mounts), label="demo"), None, HOST)
+        return open_app(replace(open_mounts(demo.mounts), label="demo"), None, HOST, options.tour)
     finally:
         remove_demo(directory)
 

@@ -38,6 +38,7 @@ from whiteout_tui.prompt import PromptInput
 from whiteout_tui.row_list import RowList
 from whiteout_tui.scrolling import ScrollingText
 from whiteout_tui.survey_screen import SurveyScreen
+from whiteout_tui.tour_bar import TourBar
 from whiteout_tui.tree import SnapshotTree
 
 CARRIERS = {
@@ -57,6 +58,7 @@ CARRIERS = {
     Scope.LINES: LineList,
     Scope.SURVEY: SurveyScreen,
     Scope.VIEW: GlossaryScreen,
+    Scope.TOUR: TourBar,
 }
 
 

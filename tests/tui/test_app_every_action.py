@@ -182,7 +182,15 @@ APP = (
     Press("q", "ended with 0", "APP.quit"),
 )
 
+TOUR = (
+    Press("L", r"Tour 1/\d+", "BROWSE.tour"),
+    Press("Right", r"Tour 2/\d+(.|\n)*/deleted-file.txt", "TOUR.next_step"),
+    Press("Left", r"Tour 1/\d+", "TOUR.previous_step"),
+    Press("Escape", "Space", "TOUR.end_tour", gone="Tour 1/"),
+)
+
 IN_THE_DEMO = {
+    "tour": TOUR,
     "tree": TREE,
     "prompts": PROMPTS,
     "view": VIEW,

@@ -27,6 +27,7 @@ class Scope(Enum):
     LINES = "totals, findings, terms, exports"
     VIEW = "totals, findings, glossary"
     SURVEY = "totals, findings"
+    TOUR = "tour"
 
 
 class Group(Enum):
@@ -263,6 +264,41 @@ ACTIONS: tuple[Action, ...] = (
         "Glossary",
         "the words of overlayfs and of images, explained",
         Group.APP,
+    ),
+    Action(
+        "tour",
+        Scope.BROWSE,
+        ("L",),
+        "Tour",
+        "a guided tour through the demo, in five minutes; again: back to it",
+        Group.APP,
+    ),
+    Action(
+        "next_step",
+        Scope.TOUR,
+        ("right", "n", "enter", "space"),
+        "Next",
+        "the next step",
+        Group.APP,
+        hint="next",
+    ),
+    Action(
+        "previous_step",
+        Scope.TOUR,
+        ("left", "p", "backspace"),
+        "Previous",
+        "the step before",
+        Group.APP,
+        hint="back",
+    ),
+    Action(
+        "end_tour",
+        Scope.TOUR,
+        ("escape",),
+        "End of tour",
+        "leave the tour where it is",
+        Group.APP,
+        hint="end",
     ),
     Action(
         "toggle_skipped",
@@ -845,6 +881,7 @@ _KEY_NAMES = {
     "escape": "Esc",
     "enter": "Enter",
     "space": "Space",
+    "backspace": "Backspace",
     "tab": "Tab",
     "shift+tab": "Shift+Tab",
     "f1": "F1",

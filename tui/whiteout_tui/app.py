@@ -44,12 +44,14 @@ class WhiteoutApp(App[None]):
         store_path: str | None = None,
         root: Root = HOST,
         state: State | None = None,
+        tour: bool = False,
     ) -> None:
         super().__init__()
         self.state = state or State()
         self._root = root
         self._snapshot = snapshot
         self._store_path = store_path
+        self._tour = tour
         self._keys = KeyQueue(self, super().on_event)
 
     async def on_event(self, event: events.Event) -> None:
@@ -63,6 +65,8 @@ class WhiteoutApp(App[None]):
         """Take the colours that were chosen the last time."""
         if self.state.theme in self.available_themes:
             self.theme = self.state.theme
+        if self._tour and isinstance(self.screen, BrowseScreen):
+            self.call_after_refresh(self.screen.action_tour)
 
     def get_default_screen(self) -> Screen[None]:
         """The tree of the snapshot, or the list of mounts."""
@@ -85,10 +89,16 @@ class WhiteoutApp(App[None]):
         self.exit()
 
 
-def run_app(snapshot: Snapshot | None, *, store_path: str | None = None, root: Root = HOST) -> int:
-    """Run the app in this terminal; returns the exit status of the process."""
+def run_app(
+    snapshot: Snapshot | None,
+    *,
+    store_path: str | None = None,
+    root: Root = HOST,
+    tour: bool = False,
+) -> int:
+    """Run the app in this terminal, with the guided tour or without; returns the exit status of the process."""
     state = load_state()
-    app = WhiteoutApp(snapshot, store_path=store_path, root=root, state=state)
+    app = WhiteoutApp(snapshot, store_path=store_path, root=root, state=state, tour=tour)
     usual = app.theme
     sys.setswitchinterval(_TURN)
     app.run()

@@ -36,6 +36,8 @@ from whiteout_tui.status import StatusLine, TitleLine, WarningBar
 from whiteout_tui.survey_screen import SurveyScreen
 from whiteout_tui.surveying import Surveyor
 from whiteout_tui.totals_screen import TotalsScreen
+from whiteout_tui.tour import steps_in
+from whiteout_tui.tour_bar import TourBar
 from whiteout_tui.tree import SnapshotTree
 from whiteout_tui.watching import Watcher
 from whiteout_tui.words import words_of
@@ -102,6 +104,7 @@ class BrowseScreen(Screen[None]):
                 yield SnapshotTree(id="tree")
             yield Divider(id="divider")
             yield DetailPane(snapshot, id="detail")
+        yield TourBar()
         yield Prompt()
         yield StatusLine()
         yield ActionFooter()
@@ -313,6 +316,38 @@ class BrowseScreen(Screen[None]):
 
     def _explain(self, word: str) -> None:
         self.app.push_screen(GlossaryScreen(word, examples=lessons_of(self.snapshot)), self.reveal)
+
+    def action_tour(self) -> None:
+        """Begin the guided tour, or go back to it."""
+        steps = steps_in(lessons_of(self.snapshot))
+        if steps:
+            self.query_one(TourBar).begin(steps)
+            return
+        self.notify(
+            "The tour goes through the demo, and this is another snapshot: quit, and run "
+            "whiteout demo --tour. Here F lists what deserves attention, and i explains the words.",
+            title="No tour here",
+            timeout=12,
+            markup=False,
+        )
+
+    def on_tour_bar_reached(self, reached: TourBar.Reached) -> None:
+        """Bring the row and the pane of a step."""
+        step = reached.step
+        self.finder.clear()
+        self.reveal(step.path)
+        if step.tab is not None:
+            self.detail.choose(step.tab)
+            self.panes.show_detail()
+        self.query_one("#tree-pane").set_class(step.tab is None, "-toured")
+        self.detail.set_class(step.tab is not None, "-toured")
+        self.set_focus(self.query_one(TourBar))
+
+    def on_tour_bar_ended(self) -> None:
+        """Go on without the tour."""
+        for pane in (self.query_one("#tree-pane"), self.detail):
+            pane.remove_class("-toured")
+        self._go_to_tree()
 
     def reveal(self, path: bytes | None) -> None:
         """Bring the row of *path* under the cursor, opening the directories on its way."""

@@ -18,8 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(sys.argv[1:] if arguments is None else arguments, _open_app)
 
 
-def _open_app(snapshot: Snapshot | None, store_path: str | None, root: Root) -> int:
+def _open_app(snapshot: Snapshot | None, store_path: str | None, root: Root, tour: bool) -> int:
     """Open the app; only here is Textual imported."""
     from whiteout_tui.app import run_app
 
-    return run_app(snapshot, store_path=store_path, root=root)
+    return run_app(snapshot, store_path=store_path, root=root, tour=tour)
