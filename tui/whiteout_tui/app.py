@@ -96,7 +96,7 @@ def run_app(
     root: Root = HOST,
     tour: bool = False,
 ) -> int:
-    """Run the app in this terminal, with the guided tour or without; returns the exit status of the process."""
+    """Run the app in this terminal, perhaps with the guided tour; returns its exit status."""
     state = load_state()
     app = WhiteoutApp(snapshot, store_path=store_path, root=root, state=state, tour=tour)
     usual = app.theme
