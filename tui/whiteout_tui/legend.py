@@ -81,7 +81,9 @@ NUMBERS: tuple[tuple[str, str], ...] = (
     (
         "size",
         "bytes of content of a regular file, of a removed one those of the base; "
-        "K, M, G, T are powers of 1024. A hard-linked file shows its size under each name",
+        "K, M, G, T are powers of 1024. A hard-linked file shows its size under each name. Of a "
+        "directory: bytes of content that the layer records below it, of a hard-linked file once, "
+        "under the name read first; “…” until all below it is read, for ever where it cannot be",
     ),
     *TOTALS_RULES,
     (

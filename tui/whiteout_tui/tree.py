@@ -30,6 +30,7 @@ from whiteout_tui.ordering import Order
 from whiteout_tui.rowdata import DEVICES, Batch, RowData, RowFlag, RowKind, RowType, device_of
 from whiteout_tui.rows import ROOT, Rows, RowState
 from whiteout_tui.search import Filter, Search
+from whiteout_tui.sums import Sums
 from whiteout_tui.trail import Trail
 
 _PREFIX = 15
@@ -85,6 +86,7 @@ class SnapshotTree(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.rows = Rows()
+        self.sums = Sums(self.rows)
         self.cursor = 0
         self._row = ROOT
         self._return_to: tuple[int, bytes] | None = None
@@ -112,6 +114,8 @@ class SnapshotTree(ScrollView, can_focus=True):
         """Show *batch* as the next rows below *row*."""
         first = len(self.rows)
         inserted = self.rows.append(row, batch, self.cursor)
+        if len(self.rows) > first:
+            self.sums.add(row, batch, first)
         if row in self._before:
             self._mark_changed(row, range(first, len(self.rows)))
         if inserted is not None:
@@ -138,8 +142,10 @@ class SnapshotTree(ScrollView, can_focus=True):
             return
         if error is not None:
             self.add(row, note(f"! unreadable: {error}", RowFlag.UNREADABLE))
-        elif not self.rows.children(row):
-            self.add(row, note("empty", RowFlag(0)))
+        else:
+            self.sums.finish(row)
+            if not self.rows.children(row):
+                self.add(row, note("empty", RowFlag(0)))
         under = self.cursor_row
         if self.rows.finish_loading(row):
             self._place_cursor(self.rows.place(under) or 0)
@@ -185,6 +191,7 @@ class SnapshotTree(ScrollView, can_focus=True):
             return None
         self._remember(row)
         in_vain = self.rows.forget_below(place)
+        self.sums.forget_below(row)
         self._resized()
         self._place_cursor(place)
         if not self.rows.is_open(row):
@@ -664,12 +671,19 @@ class SnapshotTree(ScrollView, can_focus=True):
         return [
             (f" {sign.letter} ", tint),
             (f"{flag_letters(flags):<4} ", self._style("flags")),
-            (f"{_size_text(kind, row_type, flags, size):>6} ", self._style("size")),
+            (self._size_text(row, kind, row_type, flags, size), self._style("size")),
             (guide, self._style("guide")),
             (triangle, self._style("guide")),
             *self._highlighted(row, _crop(label, room), name_style),
             (note, self._style("loading")),
         ]
+
+    def _size_text(self, row: int, kind: int, row_type: int, flags: int, size: int) -> str:
+        if row_type != RowType.DIRECTORY:
+            return f"{_own_size(kind, row_type, flags, size):>6} "
+        below = self.sums.size(row)
+        more = " " if self.sums.is_complete(row) else "…"
+        return f"{short_size(below) if below else '':>6}{more if below else ' '}"
 
     def _is_bare(self, row: int) -> bool:
         """Whether the filter leaves nothing of the directory *row* that could be opened."""
@@ -696,7 +710,7 @@ _TINTED = frozenset(
 )
 
 
-def _size_text(kind: int, row_type: int, flags: int, size: int) -> str:
+def _own_size(kind: int, row_type: int, flags: int, size: int) -> str:
     if kind == RowKind.SKIPPED and flags & RowFlag.WHITEOUT:
         return ""
     if row_type == RowType.FILE:
