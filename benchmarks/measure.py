@@ -75,7 +75,7 @@ def _daemon_seconds(command: Command) -> float:
 
 
 #: A command that has taken so many seconds in all is not run again.
-_ENOUGH = 40.0
+_ENOUGH = 30.0
 
 
 def in_turn(commands: list[Command], count: int, done: Callable[[], object]) -> list[list[Run]]:
