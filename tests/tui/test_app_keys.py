@@ -148,6 +148,6 @@ def test_keys_in_one_write_of_a_terminal(terminal: Start) -> None:
     shown = terminal("demo")
     shown.wait("✓")
     shown.press(*"/added", "Enter", *":/etc", "Enter", "i", "Escape")
-    shown.wait(lambda text: "\n /etc " in text and "“added” 8 matches" in text)
+    shown.wait(lambda text: "\n /etc " in text and "“added” " in text)
     shown.press("i")
     shown.wait("mount -t overlay")
