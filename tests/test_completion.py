@@ -49,6 +49,11 @@ def test_targets_that_can_be_typed() -> None:
     assert offered("zsh", "changes", "nothing://") == []
 
 
+def test_places_for_images() -> None:
+    assert offered("zsh", "export", "x", "--to", "docker") == ["docker-archive:", "docker:"]
+    assert "oci:" in offered("fish", "export", "x", "--base", "")
+
+
 def test_bash_gets_words_that_cannot_act() -> None:
     line = "whiteout changes containerd://default/"
     assert offered("bash", line) == [

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from support.boltwriter import Tree, bolt
 from support.commands import AS_NOBODY, Outcome, Run, whiteout_process
 from support.engines import Containerd, containerd
 from whiteout.errors import SnapshotChanged, WhiteoutError
@@ -154,6 +155,46 @@ def test_layers_of_a_stack_are_named_as_their_owner_does(root: Root) -> None:
     assert [layer.name for layer in stack.layers] == ["active", "less", "more", "base"]
     view = resolve("containerd://default/view", root).stack()
     assert [layer.name for layer in view.layers] == ["more", "base"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "var/lib/rancher/k3s/agent/containerd",  # k3s
+        "var/lib/docker/volumes/0123abcd/_data/lib/containerd",  # a node of kind
+    ],
+)
+def test_a_containerd_of_others_is_found(place: str, run: Run) -> None:
+    with containerd(place) as engine:
+        top = Path(str(engine.root).removesuffix(place))
+        commit(engine, "base", None, base)
+        write(engine, "pod", "base", more)
+        words = ("--root", top)
+        assert listed(Root(os.fsencode(top)))["pod"].problem is None
+        changes = run("changes", "containerd://default/pod", *words).done().stdout
+        assert b"M /etc/conf\n" in changes
+        assert f"/{place}".encode() in run("list", *words).done().stdout
+
+
+def test_the_snapshotter_of_fuse_overlayfs(tmp_path: Path, run: Run) -> None:
+    """In a process of its own; its databases are those of the overlay snapshotter."""
+    lib = tmp_path / "var/lib"
+    name = b"default/1/active"
+    snapshot: Tree = {b"id": b"\x01", b"kind": b"\x02"}
+    meta: Tree = {b"fuse-overlayfs": {b"active": {b"name": name}}}
+    meta = {b"v1": {b"default": {b"snapshots": meta}}}
+    (lib / "containerd/io.containerd.metadata.v1.bolt").mkdir(parents=True)
+    (lib / "containerd/io.containerd.metadata.v1.bolt/meta.db").write_bytes(bolt(meta))
+    layer = lib / "containerd-fuse-overlayfs/snapshots/1/fs"
+    layer.mkdir(parents=True)
+    database = bolt({b"v1": {b"snapshots": {name: snapshot}}})
+    (lib / "containerd-fuse-overlayfs/metadata.db").write_bytes(database)
+    (layer / ".wh.nothing").touch()
+    (layer / "file").touch()
+    words = ("containerd://default/active", "--root", tmp_path)
+    assert run("changes", *words).done().stdout == b"A /file\n"
+    stack = resolve(words[0], Root(os.fsencode(tmp_path))).stack()
+    assert stack.fuse
 
 
 # our layer and its own

@@ -15,11 +15,12 @@ from support.engines import Docker, containerd, dockerd
 from support.peerlayers import archived_layers, diff_differences, diff_lines, differences, entries
 from support.rootfs import CHANGES, MORE, make_rootfs, pack
 from support.stores import check_no_trace, check_stays_inside, copy_of
-from whiteout.errors import SnapshotChanged
+from support.trees import File, make
+from whiteout.errors import SnapshotChanged, UsageError
 from whiteout.opening import open_target
 from whiteout.snapshot import Snapshot
 from whiteout.sources.model import Kind, Record
-from whiteout.sources.registry import discover
+from whiteout.sources.registry import discover, resolve
 from whiteout.sources.root import Root
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("dockerd", "docker", "busybox")]
@@ -141,24 +142,49 @@ def test_a_running_daemon_is_found_wherever_its_data_is(engine: Docker, run: Run
 
 def test_layers_in_containerd_are_found_there(run: Run, tmp_path: Path) -> None:
     with containerd() as engine:
-        for key, parent in (("base", ""), ("0123abcd", "base")):
-            words = ["snapshots", "prepare", "active" if key == "base" else key]
-            engine.ctr(*words, *filter(None, (parent,)), namespace="moby")
-            if key == "base":
-                engine.ctr("snapshots", "commit", "base", "active", namespace="moby")
-        upper = engine.root / "io.containerd.snapshotter.v1.overlayfs/snapshots/2/fs"
+        identity = "0123abcd" * 8
+        for key, parent in (("base", ""), (f"{identity}-init", "base"), (identity, "")):
+            active = key if key == identity else f"{key}-key"
+            words = ["snapshots", "prepare", active]
+            below = parent or (f"{identity}-init" if key == identity else "")
+            engine.ctr(*words, *filter(None, (below,)), namespace="moby")
+            if key != identity:
+                engine.ctr("snapshots", "commit", key, active, namespace="moby")
+        upper = engine.root / "io.containerd.snapshotter.v1.overlayfs/snapshots/3/fs"
         (upper / "new").touch()
         root = tmp_path / "root"
-        container = root / "var/lib/docker/containers/0123abcd"
+        container = root / "var/lib/docker/containers" / identity
         container.mkdir(parents=True)
         (root / "var/lib/docker/buildkit").mkdir()
-        config = {"ID": "0123abcd", "Name": "/web", "Driver": "overlayfs", "State": {}}
+        config = {"ID": identity, "Name": "/web", "Driver": "overlayfs", "State": {}}
         (container / "config.v2.json").write_text(json.dumps(config))
         subprocess.run(
             ["cp", "-a", engine.root, root / "var/lib/containerd"], check=True, timeout=60
         )
         assert b"docker:web" in run("list", "--root", root, "--engine", "docker").done().stdout
         assert run("changes", "--root", root, "docker:web").done().stdout == b"A /new\n"
+        stack = resolve("docker:web", Root(os.fsencode(root))).stack()
+        assert [layer.kind for layer in stack.layers][1] is Kind.INIT_LAYER
+
+
+def test_images_in_containerd_by_the_names_that_docker_gives_them(run: Run, tmp_path: Path) -> None:
+    layout, archive = tmp_path / "layout", tmp_path / "image.tar"
+    tree = make(tmp_path / "tree", {"f": File(b"f")})
+    empty = make(tmp_path / "empty", {})
+    words = ("export", tree, "--lower", empty, "--to", f"oci:{layout}:latest")
+    run(*words).done()
+    subprocess.run(["tar", "-C", layout, "-cf", archive, "."], check=True, timeout=60)
+    with containerd() as engine:
+        name = "docker.io/library/web"
+        engine.ctr("images", "import", "--base-name", name, archive, namespace="moby")
+        root = Root(os.fsencode(engine.root))
+        image = resolve("docker:web", root)
+        (digest,) = [alias for alias in image.aliases if alias.startswith("sha256:")]
+        for way in ("web:latest", "library/web", name, digest, digest[7:], digest[7:19]):
+            assert resolve(f"docker:{way}", root).target == image.target
+        assert run("changes", "--root", engine.root, "docker:web").done().stdout == b"A /f\n"
+        with pytest.raises(UsageError, match="there is no docker:wab"):
+            resolve("docker:wab", root)
 
 
 # what changed, and the layer

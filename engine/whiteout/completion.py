@@ -65,6 +65,8 @@ complete -c whiteout -f -a '(__whiteout_complete)'
 """
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
+_SINKS = ("oci", "docker-archive", "containers-storage", "containerd", "docker")
+_IMAGES = ("oci", "docker-archive", "oci-archive", "docker")
 _FILES = frozenset({"FILE"})
 _DIRECTORIES = frozenset({"DIR"})
 
@@ -134,6 +136,10 @@ def _values(option: argparse.Action) -> tuple[str, list[tuple[str, str]]]:
     if option.dest == "engine":
         return "", [(name, "") for name in source_names()]
     metavar = str(option.metavar)
+    if metavar == "SINK":
+        return "", [(f"{name}:", "") for name in _SINKS]
+    if metavar == "IMAGE":
+        return "files", [(f"{name}:", "") for name in _IMAGES]
     if metavar in _DIRECTORIES:
         return "directories", []
     return ("files" if metavar in _FILES else ""), []
@@ -153,4 +159,6 @@ def _targets(words: list[str], last: str) -> Iterator[tuple[str, str]]:
     with suppress(WhiteoutError, OSError, UsageError):
         for record in discover(root, [engine]):
             if record.kind is not Kind.STORE and record.problem is None:
-                yield record.target, f"{record.kind.value} {record.name}"
+                rest = record.target.partition(":")[2]
+                target = f"{scheme}:{rest}" if colon else record.target
+                yield target, f"{record.kind.value} {record.name}"

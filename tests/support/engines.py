@@ -93,10 +93,11 @@ class Containerd:
 
 
 @contextlib.contextmanager
-def containerd() -> Iterator[Containerd]:
-    """A containerd of its own, with the overlayfs snapshotter. Needs root."""
+def containerd(place: str = "root") -> Iterator[Containerd]:
+    """A containerd of its own, with the overlayfs snapshotter, in *place* below a temporary
+    directory. Needs root."""
     with short_directory() as directory:
-        engine = Containerd(directory / "root", directory / "c.sock")
+        engine = Containerd(directory / place, directory / "c.sock")
         config = directory / "config.toml"
         config.write_text(
             f'version = 2\nroot = "{engine.root}"\nstate = "{directory}/state"\n'

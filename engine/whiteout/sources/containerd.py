@@ -7,6 +7,7 @@ The databases are read as they lie on disk, with or without a daemon.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -30,6 +31,9 @@ from whiteout.sources.snapshotter import SnapshotEntry, SnapshotKind, Snapshotte
 
 #: The snapshotters whose layers are directories for overlayfs.
 _OVERLAY = ("overlayfs", "fuse-overlayfs")
+_FUSE = (b".fuse-overlayfs", b"/containerd-fuse-overlayfs")
+#: What Docker puts between an image and a container (moby: ``daemon/containerd``).
+_INIT_OF_DOCKER = re.compile(r"[0-9a-f]{64}-init")
 _NERDCTL_NAME = "nerdctl/name"
 _POD = ("io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.container.name")
 
@@ -265,8 +269,11 @@ def kind_of(key: str, entry: SnapshotEntry | None) -> Kind:
     """What a snapshot is, as far as its key and its snapshotter tell."""
     if entry is not None and entry.kind is SnapshotKind.VIEW:
         return Kind.VIEW
-    if entry is not None and entry.kind is SnapshotKind.COMMITTED and _is_digest(key):
-        return Kind.IMAGE_LAYER
+    if entry is not None and entry.kind is SnapshotKind.COMMITTED:
+        if _is_digest(key):
+            return Kind.IMAGE_LAYER
+        if _INIT_OF_DOCKER.fullmatch(key):
+            return Kind.INIT_LAYER
     return Kind.SNAPSHOT
 
 
@@ -299,7 +306,7 @@ def stack_of(directory: bytes, name: str, label: str, kind: Kind, owner: Place) 
             )
         )
     guard = snapshotter.guard(chain)
-    fuse = directory.rstrip(b"/").endswith(b".fuse-overlayfs")
+    fuse = directory.rstrip(b"/").endswith(_FUSE)
     return LayerStack(label, tuple(layers), marks=owner.marks, fuse=fuse, check=guard.check)
 
 

@@ -27,6 +27,7 @@ _USUAL_IN_HOME = (
     b".local/share/docker/containerd/daemon",
     b".local/share/rancher/k3s/agent/containerd",
 )
+_VOLUMES = (b"/var/lib/docker/volumes", b"/var/lib/containers/storage/volumes")
 _CONFIG = b"/etc/containerd/config.toml"
 _CONFIG_IN_HOME = b".config/containerd/config.toml"
 
@@ -45,8 +46,15 @@ class StoreRoot:
         return os.path.join(self.path, META)
 
     def snapshotter(self, name: str) -> bytes:
-        """The directory of the snapshotter *name*."""
+        """The directory of the snapshotter *name*.
+
+        One in a process of its own is beside the root, as its documentation has it
+        (``/var/lib/containerd-fuse-overlayfs``).
+        """
         usual = os.path.join(self.path, b"io.containerd.snapshotter.v1." + os.fsencode(name))
+        beside = os.path.join(os.path.dirname(self.path), b"containerd-" + os.fsencode(name))
+        if os.path.isdir(beside) and not os.path.lexists(usual):
+            usual = beside
         return self.snapshotters.get(name, usual)
 
     def blob(self, digest: str) -> bytes:
@@ -94,8 +102,20 @@ def _candidates(root: Root) -> Iterator[StoreRoot]:
     for path in usual:
         for place in root.places(path):
             yield StoreRoot(place, root)
+    for volumes in _VOLUMES:
+        for place in root.places(volumes):
+            yield from _in_volumes(place, root)
     if root.is_host:
         yield from _running()
+
+
+def _in_volumes(volumes: bytes, root: Root) -> Iterator[StoreRoot]:
+    """The roots in the volumes of containers: a node of kind has its ``/var`` in one."""
+    with suppress(OSError):
+        for name in sorted(os.listdir(volumes)):
+            path = os.path.join(volumes, name, b"_data/lib/containerd")
+            with suppress(OSError):
+                yield StoreRoot(root.resolve(root.inside(path)), root)
 
 
 def _running() -> Iterator[StoreRoot]:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from whiteout.errors import UsageError, WhiteoutError
 from whiteout.sources.dockerroot import DataRoot, is_data_root
 from whiteout.sources.documents import read_object, text
-from whiteout.sources.model import Record
+from whiteout.sources.model import Kind, Record
+from whiteout.sources.naming import choose
 from whiteout.sources.places import (
     Place,
     choose_among,
@@ -25,6 +26,9 @@ from whiteout.sources.subids import remapped_map
 
 _DATA_ROOTS = (b"/var/lib/docker", b"/var/snap/docker/common/var-lib-docker")
 _CONFIGURATION = b"/etc/docker/daemon.json"
+_PREFIXES = ("", "docker.io/", "docker.io/library/")
+_LATEST = ":latest"
+_OF_IMAGES = (Kind.IMAGE, Kind.IMAGE_LAYER)
 #: The subdirectory of a data root that a daemon with ``userns-remap`` uses: ``UID.GID``.
 _REMAPPED = re.compile(rb"([0-9]{1,10})\.([0-9]{1,10})")
 
@@ -52,23 +56,27 @@ class DockerSource:
             raise UsageError(f"{scheme}: names nothing; give {scheme}:NAME, as in 'whiteout list'")
         try:
             return choose_among([DataRoot(place).records() for place in places], name, target)
-        except UsageError:
-            image = _image_in_containerd(root, name)
-            if image is None:
-                raise
-            return image
+        except UsageError as error:
+            images = list(_images_in_containerd(root))
+            with suppress(UsageError):
+                return choose(images, name, target)
+            raise error from None
 
 
-def _image_in_containerd(root: Root, name: str) -> Record | None:
-    """The image *name* of a daemon with containerd's image store, as containerd calls it."""
+def _images_in_containerd(root: Root) -> Iterator[Record]:
+    """The images of daemons with containerd's image store, with the names that Docker gives them.
+
+    An image's id is there the digest of its manifest or index.
+    """
     from whiteout.sources.containerd import SOURCE as CONTAINERD
 
-    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-    wanted = {tagged, f"docker.io/{tagged}", f"docker.io/library/{tagged}"}
     for record in CONTAINERD.discover(root):
-        if record.target.startswith("containerd://moby/") and record.name in wanted:
-            return record
-    return None
+        if record.target.startswith("containerd://moby/") and record.kind in _OF_IMAGES:
+            names = {record.name.removeprefix(prefix) for prefix in _PREFIXES}
+            names |= {name.removesuffix(_LATEST) for name in names}
+            ids = {alias.removeprefix("sha256:") for alias in record.aliases}
+            aliases = dict.fromkeys((*record.aliases, *sorted(names), *sorted(ids)))
+            yield replace(record, aliases=tuple(aliases))
 
 
 def data_roots(root: Root) -> Iterator[Place]:

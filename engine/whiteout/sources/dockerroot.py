@@ -155,7 +155,7 @@ class DataRoot:
             opener = partial(_container_stack, graph, identity, name, document)
             layers = graph.container_depth(identity)
         elif driver in _CONTAINERD:
-            opener = partial(_stack_in_containerd, self._place.root, identity)
+            opener = partial(_stack_in_containerd, self._place.root, identity, document)
         else:
             problem = f"its storage driver {display_text(driver)} keeps no overlay layers"
         image = text(document, "Config", "Image") or text(document, "Image")
@@ -204,18 +204,18 @@ class DataRoot:
 
 def _container_stack(graph: Graph, identity: str, name: str, document: Document) -> LayerStack:
     stack = graph.container_stack(identity, name)
+    return replace(stack, image_config=partial(graph.image_config, document))
+
+
+def _settings(document: Document) -> Document:
+    """The settings of a container, as far as they are those of an image."""
     settings = document.get("Config")
-    return replace(
-        stack,
-        image_config=partial(
-            graph.image_config,
-            text(document, "Image"),
-            settings if isinstance(settings, dict) else {},
-        ),
-    )
+    if not isinstance(settings, dict):
+        return {}
+    return {key: settings[key] for key in _SETTINGS if settings.get(key)}
 
 
-def _stack_in_containerd(root: Root, key: str) -> LayerStack:
+def _stack_in_containerd(root: Root, key: str, document: Document) -> LayerStack:
     """The layers of a container that containerd keeps.
 
     Raises:
@@ -223,7 +223,8 @@ def _stack_in_containerd(root: Root, key: str) -> LayerStack:
     """
     from whiteout.sources.containerd import SOURCE
 
-    return SOURCE.resolve("containerd", f"moby/{key}", root).stack()
+    stack = SOURCE.resolve("containerd", f"moby/{key}", root).stack()
+    return replace(stack, image_config=lambda: {"config": _settings(document)})
 
 
 def _state(document: Document) -> str:
@@ -313,20 +314,19 @@ class Graph:
         stack = self._stack(image.name, image.chain)
         return replace(stack, image_config=lambda: image.document)
 
-    def image_config(self, image: str, settings: Document) -> Document:
-        """The config of the image with the id *image*, with the *settings* of a container of it.
+    def image_config(self, container: Document) -> Document:
+        """The config of the image of a *container*, with the settings of that.
 
         Raises:
             ReadError: it cannot be read.
         """
-        identity = image.removeprefix("sha256:")
+        identity = text(container, "Image").removeprefix("sha256:")
         path = os.path.join(self._image, b"imagedb/content/sha256", os.fsencode(identity))
         document: Document = {}
         if _ID.fullmatch(identity):
             with suppress(FileNotFoundError):  # it was removed by force
                 document = read_object(path)
-        own = {key: settings[key] for key in _SETTINGS if settings.get(key)}
-        return {**document, "config": own}
+        return {**document, "config": _settings(container)}
 
     # Layers
 
