@@ -2,6 +2,7 @@
 #
 #   make demo          build a small snapshot and open it
 #   make test          run the tests, two at a time (PYTEST_ARGS="-k name" to choose; JOBS=0: one)
+#   make random        compare 2,100 random snapshots with the kernel, as root (RANDOM_SEED=2 for others)
 #   make fuzz          let coverage guide the fuzzing of every parser (FUZZ_SECONDS=10 for each)
 #   make bench         time the export against other tools (BENCH_ARGS=--quick to try it)
 #   make bench-app     time the keys of the app at 1,000,000 rows, beside Textual's own Tree
@@ -10,7 +11,7 @@
 
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz lint types screenshots screenshots-check bench bench-document bench-app check clean
+.PHONY: demo test random fuzz lint types screenshots screenshots-check bench bench-document bench-app check clean
 
 VENV ?= .venv
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -48,6 +49,14 @@ FUZZ_SECONDS ?= 10
 $(VENV)/installed-fuzz: $(VENV)/installed-dev
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[fuzz]'
 	@touch $@
+
+# The same in every run; RANDOM_SEED=2 makes others.
+RANDOM_EXAMPLES ?= 700
+RANDOM_SEED ?= 1
+
+random: $(VENV)/installed-dev
+	WHITEOUT_TEST_EXAMPLES=$(RANDOM_EXAMPLES) $(BIN)/python -m pytest \
+		--hypothesis-seed=$(RANDOM_SEED) tests/test_differential.py tests/test_differential_marks.py
 
 fuzz: $(VENV)/installed-fuzz
 	cd tests/fuzz && $(abspath $(BIN))/python guided.py all $(FUZZ_SECONDS)

@@ -8,6 +8,7 @@ gives the merged tree, and browsing says the same as the stream of all changes.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import itertools
 import os
@@ -35,6 +36,7 @@ from whiteout.verdicts import ChangeKind, Reason, Verdict
 pytestmark = pytest.mark.root
 
 NAMES = (b"a", b"b", b"a-b", b"a.b", b"\xc3\xa9", b"n\xff", b"new\nline", b"q" * 101)
+_libc = ctypes.CDLL(None, use_errno=True)
 WHOLE_SECOND = 1_650_000_000_000_000_000
 TARGETS = (b"a", b"/a", b"../b", b"nowhere", b"n\xff", b"t" * 120)
 CAPABILITIES = (
@@ -62,6 +64,8 @@ ACTIONS = (
     *("overwrite",) * 2,
     *("recreate",) * 4,
     *("rename",) * 2,
+    *("replace",) * 2,
+    *("exchange",) * 2,
     *("link",) * 3,
     "chmod",
     "chown",
@@ -89,6 +93,9 @@ steps = st.builds(
 class Recipe:
     layers: tuple[tuple[Step, ...], ...]
     options: tuple[bytes, ...]
+    rewritten: tuple[bool, ...]
+    """Of which layers the whiteouts become attributes, as tools write them that may make no
+    devices."""
 
 
 recipes = st.builds(
@@ -105,6 +112,7 @@ recipes = st.builds(
             (b"userxattr",),
         )
     ),
+    rewritten=st.tuples(*(st.booleans(),) * 5),
 )
 
 
@@ -168,6 +176,11 @@ class Performer:
             case "rename" if inner or others:
                 path = _chosen(inner + others, step.other)
                 os.rename(path, new)
+            case "replace" if others:
+                os.rename(_chosen(others, step.other), _chosen(others, step.pick))
+            case "exchange" if inner or others:
+                every = inner + others
+                _exchange(_chosen(every, step.pick), _chosen(every, step.other))
             case "link" if others:
                 os.link(_chosen(others, step.other), new, follow_symlinks=False)
             case "chmod" if inner or files:
@@ -197,6 +210,12 @@ class Performer:
         if not step.whole_second:
             time -= next(self._count) * 1_000_000_001
         os.utime(path, ns=(time, time), follow_symlinks=False)
+
+
+def _exchange(one: bytes, other: bytes) -> None:
+    """Exchange two names, which may be of different types (renameat2(2), RENAME_EXCHANGE)."""
+    if _libc.renameat2(-100, one, -100, other, 2) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), one)
 
 
 def _chosen(paths: list[bytes], pick: int) -> bytes:
@@ -240,8 +259,30 @@ def build(recipe: Recipe, root: Path) -> Stack:
             options = stack_options(layers, os.fsencode(layer), os.fsencode(work))
             with overlay(root / "build", [*options, *recipe.options]) as merged:
                 performer.perform(os.fsencode(merged), sequence)
+            if recipe.rewritten[index]:
+                rewrite_whiteouts(os.fsencode(layer), b"userxattr" in recipe.options)
         layers.insert(0, os.fsencode(layer))
     return Stack(root, tuple(layers), recipe.options)
+
+
+def rewrite_whiteouts(layer: bytes, userxattr: bool) -> None:
+    """Turn the whiteouts in *layer* into empty files with an attribute."""
+    prefix = "user.overlay." if userxattr else "trusted.overlay."
+    for directory, _, names in os.walk(layer):
+        whiteouts = [name for name in names if _is_whiteout(os.path.join(directory, name))]
+        if not whiteouts or prefix + "opaque" in os.listxattr(directory):
+            continue
+        os.setxattr(directory, prefix + "opaque", b"x")
+        for name in whiteouts:
+            path = os.path.join(directory, name)
+            os.unlink(path)
+            with open(path, "xb"):
+                os.setxattr(path, prefix + "whiteout", b"")
+
+
+def _is_whiteout(path: bytes) -> bool:
+    status = os.lstat(path)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
 def list_view(
@@ -301,9 +342,19 @@ def essence(verdict: Verdict) -> tuple[object, ...]:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def in_memory() -> Iterator[Path | None]:
+    """A directory in memory, where the many small layers cost no disk; None without one."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="whiteout-random-", dir="/dev/shm") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, in_memory: Path | None) -> Iterator[Path]:
     """A directory for the examples; the temporary directory of the process is watched meanwhile."""
-    directory = tmp_path_factory.mktemp("differential")
+    directory = in_memory or tmp_path_factory.mktemp("differential")
     temporary = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(temporary))
