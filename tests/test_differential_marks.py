@@ -281,8 +281,8 @@ def check(layers: Made) -> None:
 def check_layer(layers: Made, snapshot: Snapshot, shown: View) -> None:
     """The layer turns a copy of the base into what the kernel shows of everything."""
     target = layers.root / "layer.tar"
-    # A metacopy above a file of another size: the kernel shows a size that is not there, and no copy
-    # of the base can have it.
+    # A metacopy above a file of another size: the kernel shows a size that is not there, which no
+    # copy of the base can have.
     cut = any(
         isinstance(seen, Seen) and seen.item.size and seen.item.content == NOTHING
         for seen in shown.values()
