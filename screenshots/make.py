@@ -34,7 +34,7 @@ from whiteout.opening import open_pair  # noqa: E402
 from whiteout_tui.app import WhiteoutApp  # noqa: E402
 from whiteout_tui.browse_screen import BrowseScreen  # noqa: E402
 from whiteout_tui.detail import DetailPane  # noqa: E402
-from whiteout_tui.export_screen import ExportScreen  # noqa: E402
+from whiteout_tui.export_view import ExportView  # noqa: E402
 from whiteout_tui.rows import RowState  # noqa: E402
 
 FONTS = '"Fira Code", "DejaVu Sans Mono", "Liberation Mono", monospace'
@@ -82,8 +82,8 @@ def _is_settled(screen: object) -> bool:
         tree, detail = screen.entries, screen.query_one(DetailPane)
         reading = any(tree.rows.state(row) & RowState.LOADING for row in range(len(tree.rows)))
         return screen.counts.complete and not reading and detail.shows(tree.cursor_path)
-    if isinstance(screen, ExportScreen):
-        return screen.step == "result" and not screen.is_verifying
+    if isinstance(screen, ExportView):
+        return screen.export.outcome is not None and not screen.export.verifying
     return True
 
 

@@ -31,7 +31,8 @@ from whiteout.xattrs import Xattr
 from whiteout_tui.app import WhiteoutApp
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail import DetailPane
-from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.entries_screen import EntriesScreen
+from whiteout_tui.export_view import ExportView
 from whiteout_tui.rows import RowState
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -69,8 +70,10 @@ def is_settled(screen: Screen[object]) -> bool:
         counted = screen.counts.complete or screen.counts.problem is not None
         reading = any(tree.rows.state(row) & RowState.LOADING for row in range(len(tree.rows)))
         return counted and not reading and detail.shows(tree.cursor_path)
-    if isinstance(screen, ExportScreen):
-        return screen.step != "running" and not screen.is_verifying
+    if isinstance(screen, ExportView):
+        return screen.export.is_over and not screen.export.verifying
+    if isinstance(screen, EntriesScreen):
+        return not screen.is_reading
     return True
 
 

@@ -25,10 +25,12 @@ from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.copy_screen import CopyScreen
 from whiteout_tui.detail import DetailPane
 from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.export_view import ExportView
 from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.footer import ActionFooter, Offer, laid_out
 from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.help_screen import HelpScreen, help_content
+from whiteout_tui.history_screen import HistoryScreen
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.legend import FLAGS, KINDS, NUMBERS
 from whiteout_tui.linelist import LineList
@@ -51,6 +53,8 @@ CARRIERS = {
     Scope.TEXT: ScrollingText,
     Scope.DETAIL: DetailPane,
     Scope.EXPORT: ExportScreen,
+    Scope.EXPORTS: HistoryScreen,
+    Scope.RESULT: ExportView,
     Scope.EXTRACT: ExtractScreen,
     Scope.COPY: CopyScreen,
     Scope.HELP: HelpScreen,

@@ -165,11 +165,28 @@ WHOLE = (
 EXPORT = (
     Press("e", r"\[gzip\]", "BROWSE.export"),
     Press("Enter", "diffID", "EXPORT.submit"),
-    Press("y", "Copied", "EXPORT.copy"),
-    Press("Y", "the result", "EXPORT.copy_all"),
-    Press("v", "✓ verified", "EXPORT.verify"),
-    Press("e", r"\[gzip\]", "EXPORT.again"),
+    Press("y", "Copied", "EXPORTS.copy"),
+    Press("Y", "the result", "RESULT.copy_all"),
+    Press("v", "✓ verified", "EXPORTS.verify"),
+    Press("d", "(?s)mediaType.*mediaType", "EXPORTS.descriptor"),
+    Press("e", r"\[gzip\]", "RESULT.again"),
     Press("Escape", "1 Why", "EXPORT.dismiss_dialog"),
+    Press("H", "exports of this session", "BROWSE.history"),
+    Press("t", "tar of export 1", "EXPORTS.list_entries"),
+    Press("Escape", "exports of this session"),
+    Press("Enter", "diffID  "),
+    Press("Escape", "exports of this session", "RESULT.hide"),
+    Press("Escape", "1 Why"),
+    Press("e", r"\[gzip\]"),
+    Press("BTab"),
+    Press("f", "layer.tar.gz"),
+    Press("Tab"),
+    Press("Tab"),
+    Press("Tab"),
+    *(Press(key) for key in "fifo"),
+    Press("Enter", "running  to"),
+    Press("c", "cancelling", "EXPORTS.cancel_export"),
+    Press("q"),
 )
 
 APP = (
@@ -247,6 +264,7 @@ def carry_out(presses: tuple[Press, ...], start: Start, directory: Path, *argume
 @pytest.mark.peer("tmux")
 @pytest.mark.parametrize("name", IN_THE_DEMO)
 def test_actions_on_the_demo(name: str, tmp_path: Path, terminal: Start) -> None:
+    os.mkfifo(tmp_path / "fifo")  # an export to it waits until somebody reads
     carry_out(IN_THE_DEMO[name], terminal, tmp_path, "demo")
 
 

@@ -20,12 +20,14 @@ class Scope(Enum):
     TEXT = "detail, help"
     DETAIL = "detail"
     PROMPT = "search, filter, path"
-    EXPORT = "export"
+    EXPORT = "export dialog"
+    EXPORTS = "export, exports"
+    RESULT = "export"
     EXTRACT = "extract"
     COPY = "copy"
     HELP = "help"
     LINES = "totals, findings, terms, exports"
-    VIEW = "totals, findings, glossary"
+    VIEW = "totals, findings, glossary, exports"
     SURVEY = "totals, findings"
     TOUR = "tour"
 
@@ -238,7 +240,15 @@ ACTIONS: tuple[Action, ...] = (
         Scope.BROWSE,
         ("e",),
         "Export",
-        "write the layer to a content store, and show its digests",
+        "write the layer to a store, a file, an engine or a registry, and show its digests",
+        Group.EXPORT,
+    ),
+    Action(
+        "history",
+        Scope.BROWSE,
+        ("H",),
+        "Exports",
+        "the exports of this session: progress, digests, verification, tar entries",
         Group.EXPORT,
     ),
     Action(
@@ -670,47 +680,76 @@ ACTIONS: tuple[Action, ...] = (
         palette=False,
     ),
     Action(
-        "copy",
-        Scope.EXPORT,
-        ("y",),
-        "Copy",
-        "copy the marked value of the result, the digest at first (↑ ↓ choose)",
-        Group.EXPORT,
-        palette=False,
-    ),
-    Action(
-        "copy_all",
-        Scope.EXPORT,
-        ("Y",),
-        "Copy all",
-        "copy the whole result",
-        Group.EXPORT,
-        palette=False,
-    ),
-    Action(
-        "verify",
-        Scope.EXPORT,
-        ("v",),
-        "Verify",
-        "read the blob again from the store, and recompute both digests",
-        Group.EXPORT,
-        palette=False,
-    ),
-    Action(
-        "again",
-        Scope.EXPORT,
-        ("e",),
-        "Another",
-        "back to the dialog, for another export",
-        Group.EXPORT,
-        palette=False,
-    ),
-    Action(
         "dismiss_dialog",
         Scope.EXPORT,
         ("escape",),
         "Close",
-        "cancel a running export, which leaves nothing behind; else close the dialog",
+        "close the dialog",
+        Group.EXPORT,
+        palette=False,
+    ),
+    Action(
+        "copy",
+        Scope.EXPORTS,
+        ("y",),
+        "Copy",
+        "copy the digest; in a result the marked value (↑ ↓ choose)",
+        Group.EXPORT,
+    ),
+    Action(
+        "descriptor",
+        Scope.EXPORTS,
+        ("d",),
+        "Descriptor",
+        "copy the descriptor of the layer, or of the image's manifest, as JSON",
+        Group.EXPORT,
+    ),
+    Action(
+        "verify",
+        Scope.EXPORTS,
+        ("v",),
+        "Verify",
+        "read the blobs again from where they went, and recompute both digests",
+        Group.EXPORT,
+    ),
+    Action(
+        "list_entries",
+        Scope.EXPORTS,
+        ("t",),
+        "Tar entries",
+        "list the entries of the layer's tar, read from its blob",
+        Group.EXPORT,
+    ),
+    Action(
+        "cancel_export",
+        Scope.EXPORTS,
+        ("c",),
+        "Cancel",
+        "cancel the running export, which leaves nothing behind; or its verification",
+        Group.EXPORT,
+    ),
+    Action(
+        "copy_all",
+        Scope.RESULT,
+        ("Y",),
+        "Copy all",
+        "copy the whole result",
+        Group.EXPORT,
+    ),
+    Action(
+        "again",
+        Scope.RESULT,
+        ("e",),
+        "Another",
+        "back to the dialog, for another export",
+        Group.EXPORT,
+    ),
+    Action(
+        "hide",
+        Scope.RESULT,
+        ("escape",),
+        "Close",
+        "close; what runs goes on in the background",
         Group.EXPORT,
         palette=False,
     ),

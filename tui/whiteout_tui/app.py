@@ -12,7 +12,9 @@ from whiteout.snapshot import Snapshot
 from whiteout.sources.root import HOST, Root
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
-from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.entries_screen import EntriesScreen
+from whiteout_tui.export_view import ExportView
+from whiteout_tui.exports import Export, Exports, ExportState
 from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.help_screen import HelpScreen
 from whiteout_tui.jobs import wait_for_jobs
@@ -48,6 +50,9 @@ class WhiteoutApp(App[None]):
     ) -> None:
         super().__init__()
         self.state = state or State()
+        self.exports = Exports(self)
+        self.cancelled: list[Export] = []
+        """The exports that were still running when the app was left."""
         self._root = root
         self._snapshot = snapshot
         self._store_path = store_path
@@ -83,10 +88,28 @@ class WhiteoutApp(App[None]):
         for screen in self.screen_stack:
             if isinstance(
                 screen,
-                BrowseScreen | ExportScreen | ExtractScreen | LayersScreen | PickerScreen,
+                BrowseScreen | EntriesScreen | ExtractScreen | LayersScreen | PickerScreen,
             ):
                 screen.stop()
+        self.cancelled = self.exports.stop()
         self.exit()
+
+    def on_exports_told(self, told: Exports.Told) -> None:
+        """Something of an export is new; say when it is over, unless that is in sight."""
+        was_over = told.export.is_over
+        self.exports.take(told)
+        export = told.export
+        if was_over or not export.is_over or export.state is ExportState.CANCELLED:
+            return
+        if isinstance(self.screen, ExportView) and self.screen.export is export:
+            return
+        layer = export.layer
+        self.notify(
+            layer.digest if layer is not None else export.failure or "",
+            title=f"Export {export.number}: {export.state.value}",
+            severity="error" if export.state is ExportState.FAILED else "information",
+            markup=False,
+        )
 
 
 def run_app(
@@ -106,4 +129,6 @@ def run_app(
         state.theme = app.theme
     save_state(state)
     wait_for_jobs(_TIDYING)
+    for export in app.cancelled:
+        print(f"export {export.number} to {export.plan.describe()} was cancelled", file=sys.stderr)
     return app.return_code or 0

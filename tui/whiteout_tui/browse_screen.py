@@ -12,17 +12,21 @@ from textual.timer import Timer
 
 from whiteout.cancel import CancelToken
 from whiteout.demo import lessons_of
-from whiteout.export import ExportResult
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.counting import Counts
 from whiteout_tui.detail import DetailPane, deeds
+from whiteout_tui.export_plan import Plan
 from whiteout_tui.export_screen import ExportScreen
+from whiteout_tui.export_view import ExportView
+from whiteout_tui.export_words import running_text
+from whiteout_tui.exports import Export, exports_of
 from whiteout_tui.finder import Finder
 from whiteout_tui.findings_screen import FindingsScreen
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.heading import Heading
+from whiteout_tui.history_screen import HistoryScreen
 from whiteout_tui.jobs import Jobs, Window, send
 from whiteout_tui.loading import Listing, read_below, read_directory
 from whiteout_tui.ordering import Order, SortKey
@@ -81,7 +85,7 @@ class BrowseScreen(Screen[None]):
         self.counts = Counts()
         self._store_path = store_path
         self._picked = picked
-        self._exports: list[ExportResult] = []
+        self._is_exporting = False
         self._jobs = Jobs(self)
         self._readings: dict[str, Reading] = {}
         self._problem: str | None = None
@@ -139,6 +143,7 @@ class BrowseScreen(Screen[None]):
         self._sort(Order(SortKey(state.sort), state.turned))
         if state.hides_skipped:
             self.action_toggle_skipped()
+        exports_of(self.app).changed.subscribe(self, self._export_changed)
         self._show_detail()
         self._show_state()
         self._read(ROOT, b"/", deep=True)
@@ -260,7 +265,8 @@ class BrowseScreen(Screen[None]):
 
     def _show_state(self) -> None:
         hidden = self.entries.rows.hidden
-        parts = [*filter(None, [self.watcher.told()]), *self.finder.told()]
+        running = running_text(exports_of(self.app).running)
+        parts = [*filter(None, [running, self.watcher.told()]), *self.finder.told()]
         if self._hiding:
             parts.append(f"{hidden:,} skipped hidden, u shows them")
         if self.counts.problem is not None:
@@ -277,15 +283,27 @@ class BrowseScreen(Screen[None]):
 
     def action_export(self) -> None:
         """Open the export dialog."""
-        expected = self.counts.recorded if self.counts.complete else None
-        self.app.push_screen(
-            ExportScreen(
-                self.snapshot,
-                self._store_path or state_of(self.app).store,
-                expected,
-                self._exports.append,
-            )
-        )
+        store = self._store_path or state_of(self.app).store
+        dialog = ExportScreen(self.snapshot, store, self._surveyor)
+
+        def begin(plan: Plan | None) -> None:
+            if plan is not None:
+                estimate = dialog.estimate
+                expected = estimate.tar_size if estimate is not None else None
+                export = exports_of(self.app).start(self.snapshot, plan, expected)
+                self.app.push_screen(ExportView(export), self.reveal)
+
+        self.app.push_screen(dialog, begin)
+
+    def action_history(self) -> None:
+        """Show the exports of this session."""
+        self.app.push_screen(HistoryScreen(), self.reveal)
+
+    def _export_changed(self, export: Export) -> None:
+        running = bool(exports_of(self.app).running)
+        if running or self._is_exporting:
+            self._is_exporting = running
+            self._show_state()
 
     def action_totals(self) -> None:
         """Show the totals of the whole snapshot."""
@@ -305,6 +323,8 @@ class BrowseScreen(Screen[None]):
             for screen in self.app.screen_stack:
                 if isinstance(screen, SurveyScreen):
                     screen.show()
+                elif isinstance(screen, ExportScreen):
+                    screen.show_estimate()
 
     def action_glossary(self) -> None:
         """Explain the words; in the detail, begin with the one that says most there."""
@@ -488,7 +508,9 @@ class BrowseScreen(Screen[None]):
 
     def action_copy_menu(self) -> None:
         """Offer what can be copied."""
-        self.detail.do(deeds.copy_menu(self._exports), self.entries.cursor_path)
+        self.detail.do(
+            deeds.copy_menu(exports_of(self.app).results(self.snapshot)), self.entries.cursor_path
+        )
 
     def _show_tab(self, number: int) -> None:
         self.detail.choose(number)

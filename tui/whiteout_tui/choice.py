@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual import events
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -27,16 +28,33 @@ class Choice(Widget, can_focus=True):
         """The chosen word."""
         return self.words[self.value]
 
+    def _places(self, width: int) -> list[tuple[int, int]]:
+        """Line and column of each word, in lines of *width* cells."""
+        places = []
+        line = left = 0
+        for word in self.words:
+            room = len(word) + 2
+            if left and left + room > width:
+                line, left = line + 1, 0
+            places.append((line, left))
+            left += room + 1
+        return places
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as the words take."""
+        return self._places(width)[-1][0] + 1
+
     def render(self) -> Content:
         """The words, the chosen one in brackets as well as in colour."""
-        parts: list[tuple[str, str]] = []
-        for position, word in enumerate(self.words):
+        lines: dict[int, list[Content]] = {}
+        places = self._places(self.content_size.width)
+        for position, (word, (line, _)) in enumerate(zip(self.words, places, strict=True)):
             if position == self.value:
-                parts.append((f"[{word}]", "bold $text-primary"))
+                drawn = Content.styled(f"[{word}]", "bold $text-primary")
             else:
-                parts.append((f" {word} ", "$foreground-muted"))
-            parts.append((" ", ""))
-        return Content.assemble(*parts)
+                drawn = Content.styled(f" {word} ", "$foreground-muted")
+            lines.setdefault(line, []).append(drawn)
+        return Content("\n").join(Content(" ").join(words) for words in lines.values())
 
     def watch_value(self) -> None:
         """Tell that the choice changed."""
@@ -49,18 +67,20 @@ class Choice(Widget, can_focus=True):
             self.value = (self.value + steps[event.key]) % len(self.words)
             event.stop()
             return
-        for position, word in enumerate(self.words):
-            if event.character and word.startswith(event.character):
+        count = len(self.words)
+        for step in range(1, count + 1):
+            position = (self.value + step) % count
+            if event.character and self.words[position].startswith(event.character):
                 self.value = position
                 event.stop()
+                return
 
     def on_click(self, event: events.Click) -> None:
         """Choose the word under the pointer."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
-        left = 0
-        for position, word in enumerate(self.words):
-            if left <= offset.x < left + len(word) + 2:
+        places = self._places(self.content_size.width)
+        for position, (word, (line, left)) in enumerate(zip(self.words, places, strict=True)):
+            if line == offset.y and left <= offset.x < left + len(word) + 2:
                 self.value = position
-            left += len(word) + 3

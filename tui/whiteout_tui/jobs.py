@@ -14,7 +14,6 @@ from contextlib import suppress
 
 from textual.message import Message
 from textual.message_pump import MessagePump
-from textual.widget import Widget
 
 from whiteout.cancel import CancelToken
 from whiteout.errors import Cancelled
@@ -65,7 +64,7 @@ def wait_for_jobs(seconds: float) -> None:
 class Jobs:
     """The running jobs of one screen, by name; a new one of a name cancels the one before."""
 
-    def __init__(self, owner: Widget) -> None:
+    def __init__(self, owner: MessagePump) -> None:
         self._owner = owner
         self._running: dict[str, Job] = {}
 

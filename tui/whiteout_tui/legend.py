@@ -99,6 +99,17 @@ NUMBERS: tuple[tuple[str, str], ...] = (
         "at. Alone: it was another one before r",
     ),
     ("hidden", "skipped entries in the directories read so far that u has hidden"),
+    (
+        "estimate",
+        "of a layer before it is written, from the totals: an entry and 512 bytes for each "
+        "recorded entry, the content of its file and half a block of padding, 1024 for the end. "
+        "Unchanged directories above an entry and PAX records come on top; sockets drop out",
+    ),
+    (
+        "progress of an export",
+        "bytes of tar made so far of those that the estimate expects, at most 99 %; while an image "
+        "is copied or sent, bytes of the blob that is under way",
+    ),
     ("entries", "headers written to the layer's tar, parent directories included"),
     ("bytes, rate", "bytes of uncompressed tar made so far, and per second since the start"),
     ("ratio", "uncompressed size of the layer divided by the size of its blob"),

@@ -12,6 +12,8 @@ from textual.types import IgnoreReturnCallbackType
 from whiteout_tui.actions import ACTIONS, Action, Scope, key_name
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail import DetailPane
+from whiteout_tui.export_actions import ExportActions
+from whiteout_tui.export_view import ExportView
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.linelist import LineList
 from whiteout_tui.picker_screen import PickerScreen
@@ -35,6 +37,10 @@ class ActionProvider(Provider):
             carriers[Scope.LINES] = lists
         if isinstance(screen, SurveyScreen):
             carriers[Scope.SURVEY] = screen
+        if isinstance(screen, ExportActions):
+            carriers[Scope.EXPORTS] = screen
+        if isinstance(screen, ExportView):
+            carriers[Scope.RESULT] = screen
         if isinstance(screen, PickerScreen):
             carriers[Scope.PICKER] = screen
             carriers[Scope.LIST] = screen.query_one(RowList)
