@@ -44,8 +44,9 @@ class Terminal:
             timeout=60,
         ).stdout.decode()
 
-    def text(self) -> str:
-        return self._tmux("capture-pane", "-p")
+    def text(self, *, escapes: bool = False) -> str:
+        """What is on the screen, with *escapes* also the sequences for its attributes."""
+        return self._tmux("capture-pane", "-p", *(["-e"] if escapes else []))
 
     def press(self, *keys: str) -> None:
         self._tmux("send-keys", *keys)

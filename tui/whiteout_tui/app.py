@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from textual import events
@@ -12,6 +13,7 @@ from whiteout.snapshot import Snapshot
 from whiteout.sources.root import HOST, Root
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
+from whiteout_tui.colours import has_colours, is_light, legible
 from whiteout_tui.entries_screen import EntriesScreen
 from whiteout_tui.export_view import ExportView
 from whiteout_tui.exports import Export, Exports, ExportState
@@ -47,8 +49,9 @@ class WhiteoutApp(App[None]):
         root: Root = HOST,
         state: State | None = None,
         tour: bool = False,
+        colours: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(ansi_color=None if colours else True)
         self.state = state or State()
         self.exports = Exports(self)
         self.cancelled: list[Export] = []
@@ -72,6 +75,13 @@ class WhiteoutApp(App[None]):
             self.theme = self.state.theme
         if self._tour and isinstance(self.screen, BrowseScreen):
             self.call_after_refresh(self.screen.action_tour)
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The colours of the theme, every text legible."""
+        theme = self.current_theme
+        variables = legible(super().get_css_variables(), ansi=theme.ansi, dark=theme.dark)
+        self.theme_variables = variables
+        return variables
 
     def get_default_screen(self) -> Screen[None]:
         """The tree of the snapshot, or the list of mounts."""
@@ -121,7 +131,17 @@ def run_app(
 ) -> int:
     """Run the app in this terminal, perhaps with the guided tour; returns its exit status."""
     state = load_state()
-    app = WhiteoutApp(snapshot, store_path=store_path, root=root, state=state, tour=tour)
+    colours = has_colours()
+    os.environ.pop("NO_COLOR", None)
+    if not colours:
+        os.environ["NO_COLOR"] = "1"  # what Textual asks
+    if os.environ.get("TERM") in ("dumb", "unknown"):
+        os.environ["TERM"] = "vt100"  # nothing less can show this app; Rich gives up on "dumb"
+    app = WhiteoutApp(
+        snapshot, store_path=store_path, root=root, state=state, tour=tour, colours=colours
+    )
+    if not colours or app.console.color_system == "standard":
+        app.theme = "ansi-light" if is_light() else "ansi-dark"
     usual = app.theme
     sys.setswitchinterval(_TURN)
     app.run()

@@ -66,6 +66,7 @@ class SnapshotTree(ScrollView, can_focus=True):
         "tree--match",
         "tree--name",
         "tree--size",
+        "tree--triangle",
         *(f"tree--{sign.style}" for sign in KINDS.values()),
     }
 
@@ -624,10 +625,12 @@ class SnapshotTree(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         row = self.rows[place]
         base = self.rich_style
+        lit = Style.null()
         if place == self.cursor:
             base += self._style("cursor")
+            lit = Style(dim=False)
         segments = self._segments(row, width)
-        strip = Strip([Segment(text, base + style) for text, style in segments])
+        strip = Strip([Segment(text, base + style + lit) for text, style in segments])
         return strip.adjust_cell_length(width, base)
 
     def _segments(self, row: int, width: int) -> list[tuple[str, Style]]:
@@ -673,7 +676,7 @@ class SnapshotTree(ScrollView, can_focus=True):
             (f"{flag_letters(flags):<4} ", self._style("flags")),
             (self._size_text(row, kind, row_type, flags, size), self._style("size")),
             (guide, self._style("guide")),
-            (triangle, self._style("guide")),
+            (triangle, self._style("triangle")),
             *self._highlighted(row, _crop(label, room), name_style),
             (note, self._style("loading")),
         ]
