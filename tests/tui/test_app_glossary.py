@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+import os
+from pathlib import Path
 
+import pytest
+from textual.style import Style
+
+from whiteout.demo import build_demo
 from whiteout.demorows import LESSONS
+from whiteout.opening import open_mounts
+from whiteout_tui.detail.terms import TERM
+from whiteout_tui.detail.why import Why
 from whiteout_tui.glossary import TERMS, Term, term_named
 
 EXPECTED = (
     "whiteout", "opaque", "copy-up", "merged directory", "redirect", "metacopy", "origin",
     "impure", "diffID", "digest", "descriptor", "media type", "upperdir", "lowerdir", "hard link",
-    "PAX", "ingest", "ref", "label",
+    "PAX", "ingest", "ref", "label", "kind", "workdir", "index", "data-only layer", "id map",
+    "xattr whiteout", "escaped attribute", "volatile", "blob", "manifest", "capability",
 )  # fmt: skip
 
 
@@ -37,3 +46,27 @@ def test_no_word_means_two_things() -> None:
     assert len(words) == len(set(words))
     assert term_named(" Whiteouts ") is term_named("whiteout")
     assert term_named("nothing of this") is None
+
+
+def test_every_example_is_a_row_of_the_demo(tmp_path: Path) -> None:
+    built = build_demo(os.fsencode(tmp_path / "demo"))
+    snapshot = open_mounts(built.mounts)
+    for term in TERMS:
+        if term.example is not None and term.example not in built.left_out:
+            assert snapshot.explain(term.example).path == term.example
+
+
+def test_the_why_text_of_every_row_leads_to_terms(tmp_path: Path) -> None:
+    """Of every row of the demo: the main term is one, and so is each marked word."""
+    snapshot = open_mounts(build_demo(os.fsencode(tmp_path / "demo")).mounts)
+    marked = set()
+    for verdict in snapshot.changes(skipped=True):
+        why = Why(verdict)
+        assert term_named(why.term) is not None
+        marked |= {
+            span.style.meta[TERM]
+            for span in why(76).spans
+            if isinstance(span.style, Style) and TERM in span.style.meta
+        }
+    assert {"whiteout", "opaque", "upperdir", "base", "hard link"} <= marked
+    assert all(term_named(name) is not None for name in marked)

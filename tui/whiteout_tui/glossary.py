@@ -140,6 +140,8 @@ TERMS: tuple[Term, ...] = (
         "a name beside it, or a path from the root of the overlay. What is below comes from there. "
         "It is read from trusted.* only, so only root can make one.",
         f"{_OVERLAYFS}, “renaming directories”",
+        b"/redirect-new-name",
+        "Its came-along.txt is still below redirect-old-name in a lower layer.",
         words=("redirect_dir", "overlay.redirect", "renamed directory"),
         see=("merged directory", "trusted attributes"),
     ),
@@ -150,6 +152,7 @@ TERMS: tuple[Term, ...] = (
         "without its data, which still comes from a lower layer. The layer holds the whole file. "
         "It is read from trusted.* only, so only root can make one.",
         f"{_OVERLAYFS}, “Metadata only copy up”",
+        b"/metacopy-only-mode-changed.txt",
         words=("overlay.metacopy", "metadata only copy up"),
         see=("copy-up", "redirect", "data-only layer"),
     ),
@@ -189,7 +192,7 @@ TERMS: tuple[Term, ...] = (
         "absent, and deleted files seem to be there. Mounts without root use user.overlay.*.",
         f"xattr(7), “Trusted extended attributes”; {_OVERLAYFS}",
         b"/opaque-directory",
-        "The demo uses user.overlay.*, so that any user can build it.",
+        "The demo uses trusted.overlay.* where root builds it, and user.overlay.* for others.",
         words=("xattr", "extended attribute", "userxattr", "trusted", "overlay attribute"),
         see=("opaque", "whiteout"),
     ),
@@ -201,8 +204,8 @@ TERMS: tuple[Term, ...] = (
         "unless the overlay was mounted with index=on.",
         f"{_LAYER}, “Hardlinks”",
         b"/hard-links/second-name.txt",
-        words=("hardlink", "hard-linked", "linked"),
-        see=("copy-up", "kind"),
+        words=("hardlink", "hard-linked", "linked", "nlink", "st_nlink"),
+        see=("copy-up", "kind", "index"),
     ),
     Term(
         "kind",
@@ -360,6 +363,57 @@ TERMS: tuple[Term, ...] = (
         see=("diffID", "store"),
     ),
     Term(
+        "xattr whiteout",
+        "an empty file with the attribute overlay.whiteout, in a directory with overlay.opaque=x",
+        "A whiteout where no device 0:0 can be: in a layer that lies on an overlay itself. Linux "
+        "6.7 and later take it for one. BuildKit's overlay differ does not and fails; here it "
+        "deletes, as the kernel has it.",
+        f"{_OVERLAYFS}, “Nesting overlayfs mounts”",
+        b"/whiteout-attributes/deleted-by-attribute.txt",
+        words=("whiteout attribute", "opaque=x", "xwhiteout"),
+        see=("whiteout", "escaped attribute"),
+    ),
+    Term(
+        "escaped attribute",
+        "trusted.overlay.overlay.* (or user.overlay.overlay.*)",
+        "A mark of overlayfs in a layer that lies on another overlay. The outer mount keeps it "
+        "under a longer name, so that it is not taken for a mark of its own, and shows it under "
+        "the short one. Each nesting adds one more “overlay.”.",
+        f"{_OVERLAYFS}, “Nesting overlayfs mounts”",
+        words=("escaped", "overlay.overlay", "trusted.overlay.overlay"),
+        see=("trusted attributes", "xattr whiteout"),
+    ),
+    Term(
+        "index",
+        "mount option index=on; directory index in the workdir",
+        "A directory in the workdir, where the kernel notes which file of a lower layer was copied "
+        "up, so that its other hard links stay links. BuildKit and containerd mount with "
+        "index=off, so a copy-up breaks them.",
+        f"{_OVERLAYFS}, “Index”",
+        words=("index=on", "index=off", "inode index"),
+        see=("hard link", "workdir", "origin"),
+    ),
+    Term(
+        "volatile",
+        "mount option volatile",
+        "A mount that never waits for the disk. Builds use it for speed. After a crash the upper "
+        "directory may be damaged, so the kernel refuses to mount it again until workdir/work/"
+        "incompat/volatile is removed.",
+        f"{_OVERLAYFS}, “Volatile mount”",
+        words=("incompat",),
+        see=("workdir", "upperdir"),
+    ),
+    Term(
+        "id map",
+        "id-mapped mount; uid_map and gid_map of a user namespace",
+        "How the ids of owners on disk become those that the container sees: with rootless engines "
+        "root of the container owns its files as another user of the host. A layer holds the ids "
+        "that the container sees.",
+        "user_namespaces(7), “User and group ID mappings”; mount_setattr(2), “ID-mapped mounts”",
+        words=("idmap", "id mapping", "uid map", "--uidmap", "--gidmap"),
+        see=("layer", "snapshot"),
+    ),
+    Term(
         "PAX",
         "pax extended header (POSIX.1-2001), type flag x",
         "Records before a tar entry for what its header cannot hold: long names, names that are "
@@ -375,6 +429,7 @@ TERMS: tuple[Term, ...] = (
         "What a program may do without being root, kept with the file. It is the one extended "
         "attribute that BuildKit's differ compares and writes to the layer; all others are lost.",
         "capabilities(7), “File capabilities”",
+        b"/capability-gained",
         words=("capabilities", "security.capability", "setcap"),
         see=("PAX", "trusted attributes"),
     ),
