@@ -397,8 +397,8 @@ TERMS: tuple[Term, ...] = (
         "volatile",
         "mount option volatile",
         "A mount that never waits for the disk. Builds use it for speed. After a crash the upper "
-        "directory may be damaged, so the kernel refuses to mount it again until workdir/work/"
-        "incompat/volatile is removed.",
+        "directory may be damaged, so the kernel refuses to mount it again while the workdir holds "
+        "the mark incompat/volatile.",
         f"{_OVERLAYFS}, “Volatile mount”",
         words=("incompat",),
         see=("workdir", "upperdir"),
