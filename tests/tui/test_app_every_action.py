@@ -145,11 +145,11 @@ VIEW = (
 )
 
 WHOLE = (
-    Press("t", "Entries and bytes of content", "BROWSE.totals"),
+    Press("t", r"✓ complete(.|\n)*Entries and bytes of content", "BROWSE.totals"),
     Press("Down", at("/opaque-directory"), "LINES.line_down"),
     Press("Up", at("/etc"), "LINES.line_up"),
     Press("NPage", "", "LINES.lines_down", gone="Entries and bytes of content"),
-    Press("PPage", r"\n /(hard-links|etc|opaque-directory|odd-names)\s*\n", "LINES.lines_up"),
+    Press("PPage", at("/etc"), "LINES.lines_up"),
     Press("G", r"\n /[^/\n]+/\S+ *\n", "LINES.last_line"),
     Press("g", at("/etc"), "LINES.first_line"),
     Press("Tab", at("/big-added-file.txt"), "SURVEY.next_section"),
