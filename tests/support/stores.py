@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,13 +28,20 @@ def copy_of(store: Path, place: str) -> Iterator[Path]:
 
 def check_no_trace(run: Run, store: Path, targets: list[str], blob: Path) -> None:
     """Nothing is written to *store* and nothing mounted in it when it is asked for everything."""
-    before = stillness(store), mount_points_below(store)
+    before = _state(store)
     run("list", "--root", store).done()
     for target in targets:
         run("list", target).done()
         run("changes", target).done()
         run("export", "-o", blob, target).done()
-    assert (stillness(store), mount_points_below(store)) == before
+    assert _state(store) == before
+
+
+def _state(store: Path) -> tuple[object, ...]:
+    still = stillness(store)
+    # The containerd inside dockerd collects garbage a while after a container has ended.
+    still.pop(os.fsencode(store / "containerd/daemon/io.containerd.metadata.v1.bolt/meta.db"), None)
+    return still, mount_points_below(store)
 
 
 def check_stays_inside(run: Run, copy: Path, engine: str) -> list[dict[str, Any]]:
