@@ -7,8 +7,8 @@ Two snapshots of N rows (by default 1,000,000) are opened in a terminal of 120 x
 1,000 files each, and one directory with all of them. Beside them stands Textual's own Tree with
 rows in the same shape, as far as it can be waited for (--peer-rows, by default 100,000).
 
-A key is timed from its press to the screen that shows what it does: of the arrows, to the path of
-the row below in the status line. The Tree has no such line, so it is timed to its first byte.
+A key is timed from its press to the screen that shows what it does: of the arrows, to the name of
+the row below in the colour of the cursor; that of the Tree to its first byte.
 Resizing and sorting count to the last byte. The machine may be busy with other work, so that the
 CPU that the main thread of the app takes for it stands after the times.
 """
@@ -62,39 +62,47 @@ class Case:
         return Terminal([*command, "--userxattr", *options], self.root / "config")
 
 
+@dataclass(frozen=True, slots=True)
+class Small:
+    """Of the app without rows: resident bytes, and the colour of the cursor."""
+
+    memory: int
+    cursor: str
+
+
 @dataclass(slots=True)
 class Figures:
-    """What was measured, by name, and how many keys each takes."""
+    """What was measured, by name; *cursor* is the colour of the cursor."""
 
-    keys: int
+    cursor: str
     found: dict[str, str] = field(default_factory=dict)
 
     def note(self, name: str, answers: list[Answer]) -> None:
         self.found[name] = told(answers)
 
-    def moves(self, name: str, terminal: Terminal, signs: list[str]) -> None:
-        """The arrow down, once to each of *signs*, with what the other threads did meanwhile."""
+    def moves(self, name: str, terminal: Terminal, rows: list[str]) -> None:
+        """The arrow down, once to each of *rows*, with what the other threads did meanwhile."""
         answers = []
         started, others = time.monotonic(), terminal.other_seconds()
-        for sign in signs:
+        for row in rows:
             terminal.drain(PAUSE)
-            answers.append(terminal.answer(DOWN, sign))
+            answers.append(terminal.answer(DOWN, f"{self.cursor}m{row}"))
         share = (terminal.other_seconds() - others) / (time.monotonic() - started)
         self.found[name] = told(answers) + (f" ({share:.0%} of a core)" if share > 0.1 else "")
 
 
 def directories(first: int, count: int) -> list[str]:
-    """The signs that the cursor is on the directories from *first* on, one after the other."""
-    return [f"/d{number:04}" for number in range(first, first + count)]
+    """The names of the directories from *first* on."""
+    return [f"d{number:04}" for number in range(first, first + count)]
 
 
 def files(first: int, count: int) -> list[str]:
-    return [f"/d0000/f{number:07}" for number in range(first, first + count)]
+    return [f"f{number:07}" for number in range(first, first + count)]
 
 
-def measure(case: Case, keys: int, empty: int) -> dict[str, str]:
-    """What is the same for both shapes; *empty* is what the app takes without rows."""
-    figures = Figures(keys)
+def measure(case: Case, keys: int, small: Small) -> dict[str, str]:
+    """What is the same for both shapes; *small* is the app without rows."""
+    figures = Figures(small.cursor)
     terminal = case.start()
     figures.found["first row, s"] = f"{terminal.until('d0000'):.2f}"
     if case.directories > 1:
@@ -106,7 +114,7 @@ def measure(case: Case, keys: int, empty: int) -> dict[str, str]:
         figures.moves("down while reading", terminal, files(0, keys))
     figures.found["read to the end, s"] = f"{terminal.watched():.1f}"
     terminal.quiet()
-    figures.found["bytes a row, resident"] = f"{(terminal.memory() - empty) / case.rows:.0f}"
+    figures.found["bytes a row, resident"] = f"{(terminal.memory() - small.memory) / case.rows:.0f}"
     if case.directories > 1:
         figures.moves("down", terminal, directories(keys, keys))
     else:
@@ -124,7 +132,7 @@ def measure(case: Case, keys: int, empty: int) -> dict[str, str]:
     resizes = [terminal.settled(partial(terminal.resize, columns, 36)) for columns in sizes]
     figures.note("resize", resizes)
     figures.note("open all", [terminal.settled(partial(terminal.send, b"+"))])
-    figures.moves("down, all open", terminal, ["/d0000", *files(0, keys - 1)])
+    figures.moves("down, all open", terminal, ["d0000", *files(0, keys - 1)])
     sorts = [terminal.settled(partial(terminal.send, b"s")) for _ in range(3)]
     figures.note("sort", sorts)
     _survey(terminal, case, figures)
@@ -173,7 +181,7 @@ def _survey(terminal: Terminal, case: Case, figures: Figures) -> None:
     terminal.send(ESCAPE)
     terminal.drain(0.2)
     terminal.send(b"g")
-    figures.moves("down while the totals are counted", terminal, ["/d0000", *files(0, 40)])
+    figures.moves("down while the totals are counted", terminal, ["d0000", *files(0, 40)])
 
 
 def _quit_busy(case: Case, figures: Figures) -> None:
@@ -212,7 +220,7 @@ def measure_tree(case: Case, rows: int, keys: int) -> dict[str, str]:
     empty.send(b"q")
     empty.ended()
     terminal = Terminal([sys.executable, script, str(rows), str(width)], case.root / "config")
-    figures = Figures(keys)
+    figures = Figures("")
     figures.found["first row, s"] = f"{terminal.until('d0000'):.2f}"
     terminal.quiet(2)
     figures.found["bytes a row, resident"] = f"{(terminal.memory() - before) / rows:.0f}"
@@ -240,17 +248,20 @@ def _presses(terminal: Terminal, key: bytes, times: int) -> list[Answer]:
     return answers
 
 
-def memory_without_rows(root: Path) -> int:
-    """Bytes that the app takes for a snapshot of one file."""
+def measure_small(root: Path) -> Small:
+    """What the app takes for a snapshot of one file."""
     case = Case("one file", 1, 1, root)
     case.build()
     terminal = case.start()
     terminal.watched()
     terminal.quiet()
     memory = terminal.memory()
+    terminal.send(DOWN)
+    terminal.quiet()
+    small = Small(memory, terminal.background("d0000"))
     terminal.send(b"q")
     terminal.ended()
-    return memory
+    return small
 
 
 def roomy_directory(rows: int) -> str | None:
@@ -278,14 +289,14 @@ def main() -> int:
         prefix="whiteout-bench-", dir=roomy_directory(options.rows)
     ) as temporary:
         root = Path(temporary)
-        empty = memory_without_rows(root / "small")
+        small = measure_small(root / "small")
         cases = (
             Case("many directories", options.rows // width, width, root / "many"),
             Case("one directory", 1, options.rows, root / "one"),
         )
         for case in cases:
             case.build()
-            ours = measure(case, keys, empty)
+            ours = measure(case, keys, small)
             tree = measure_tree(case, options.peer_rows, keys) if options.peer_rows else {}
             written[case.name] = {"whiteout": ours, "tree": tree}
             _print(case, options.peer_rows, ours, tree)

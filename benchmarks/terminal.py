@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import statistics
@@ -51,6 +52,7 @@ class Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             environment = {**os.environ, "TERM": "xterm-256color", "XDG_CONFIG_HOME": str(home)}
+            environment.pop("COLORTERM", None)  # colours come as numbers of 256
             environment["TEXTUAL_ANIMATIONS"] = "none"
             os.execvpe(command[0], command, environment)
         self.resize(*size)
@@ -144,6 +146,17 @@ class Terminal:
             raise NoAnswer(f"nothing came after {keys!r}")
         wall = time.perf_counter() - started
         return Answer(wall * 1000, (self.main_seconds() - cpu) * 1000)
+
+    def background(self, word: str) -> str:
+        """The background that *word* was last drawn on, as the terminal was told of it.
+
+        Raises:
+            NoAnswer: it was not drawn on any.
+        """
+        drawn = re.findall(rb"(48;5;\d+)m" + word.encode(), bytes(self._said))
+        if not drawn:
+            raise NoAnswer(f"{word!r} was drawn on no background")
+        return str(drawn[-1].decode())
 
     def settled(self, act: Callable[[], None]) -> Answer:
         """From *act* to the last byte that comes of it."""

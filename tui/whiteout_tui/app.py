@@ -14,6 +14,7 @@ from whiteout.sources.root import HOST, Root
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.colours import has_colours, is_light, legible
+from whiteout_tui.courtesy import COURTESY
 from whiteout_tui.entries_screen import EntriesScreen
 from whiteout_tui.export_view import ExportView
 from whiteout_tui.exports import Export, Exports, ExportState
@@ -63,8 +64,10 @@ class WhiteoutApp(App[None]):
         self._keys = KeyQueue(self, super().on_event)
 
     async def on_event(self, event: events.Event) -> None:
-        """Every key in its turn."""
+        """Every key in its turn; what runs in the background stands back for it."""
         if self._keys.takes(event):
+            COURTESY.begin()
+            self.call_after_refresh(COURTESY.answered)
             await self._keys.take(event)
         else:
             await super().on_event(event)

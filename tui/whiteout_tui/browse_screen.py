@@ -47,6 +47,9 @@ from whiteout_tui.watching import Watcher
 from whiteout_tui.words import words_of
 
 _DEBOUNCE = 0.08
+#: All that lies between two changed lines of a screen is drawn anew: first the cursor is, and so
+#: much later, in seconds, its path far below.
+_PATH_AFTER = 0.025
 _COUNT_EVERY = 0.1
 
 
@@ -91,6 +94,7 @@ class BrowseScreen(Screen[None]):
         self._problem: str | None = None
         self._debounce: Timer | None = None
         self._stating: Timer | None = None
+        self._pathing: Timer | None = None
         self._hiding = False
         self._has_found = False
         self._surveyor = Surveyor(self, snapshot)
@@ -242,7 +246,8 @@ class BrowseScreen(Screen[None]):
 
     def on_snapshot_tree_moved(self) -> None:
         """Explain the row under the cursor, once the cursor rests."""
-        self._show_path()
+        if self._pathing is None:
+            self._pathing = self.set_timer(_PATH_AFTER, self._show_path)
         if self.finder.search is not None:
             self._show_state()
         if self._debounce is not None:
@@ -256,6 +261,9 @@ class BrowseScreen(Screen[None]):
     # The status
 
     def _show_path(self) -> None:
+        if self._pathing is not None:
+            self._pathing.stop()
+            self._pathing = None
         self.query_one(StatusLine).show_trail(self.entries.cursor_path)
 
     def on_status_line_chosen(self, chosen: StatusLine.Chosen) -> None:

@@ -17,6 +17,7 @@ from textual.message_pump import MessagePump
 
 from whiteout.cancel import CancelToken
 from whiteout.errors import Cancelled
+from whiteout_tui.courtesy import PoliteToken
 
 #: What a job does: it is given its token and posts its own messages.
 Work = Callable[[CancelToken], None]
@@ -28,7 +29,7 @@ class Job:
     __slots__ = ("_failed", "_work", "token")
 
     def __init__(self, work: Work, failed: Callable[[BaseException], None]) -> None:
-        self.token = CancelToken()
+        self.token: CancelToken = PoliteToken()
         self._work = work
         self._failed = failed
 

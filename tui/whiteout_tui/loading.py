@@ -13,8 +13,8 @@ from whiteout.verdicts import Verdict
 from whiteout_tui.rowdata import Batch, RowData, row_of
 from whiteout_tui.words import words_of
 
-_MOST_ROWS = 2000
-_MOST_LISTINGS = 100
+_MOST_ROWS = 1000
+_MOST_LISTINGS = 30
 _PATIENCE = 0.05
 _LOOK_EVERY = 32
 

@@ -150,6 +150,7 @@ class SnapshotTree(ScrollView, can_focus=True):
         under = self.cursor_row
         if self.rows.finish_loading(row):
             self._place_cursor(self.rows.place(under) or 0)
+            self.refresh()
         self._before.pop(row, None)
         if self._return_to is not None and self._return_to[0] == row:
             self._return_to = None
@@ -158,7 +159,14 @@ class SnapshotTree(ScrollView, can_focus=True):
             self._open_chain(row)
         if self._sought is not None:
             self._seek()
-        self.refresh()
+        self._refresh_row(row)
+
+    def _refresh_row(self, row: int) -> None:
+        """Draw *row* anew, if it is in sight."""
+        top = self.scroll_offset.y
+        for place in range(top, min(top + self.size.height, self.rows.height)):
+            if self.rows[place] == row:
+                self.refresh_line(place)
 
     def _reopen(self, row: int) -> None:
         """Open again what was open below *row* before it was read anew."""
