@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import sys
+from functools import partial
 
 from textual import events
 from textual.app import App
@@ -17,6 +18,7 @@ from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.colours import has_colours, is_light, legible
 from whiteout_tui.courtesy import COURTESY
+from whiteout_tui.endings import FAILED, end_on_signals
 from whiteout_tui.entries_screen import EntriesScreen
 from whiteout_tui.export_view import ExportView
 from whiteout_tui.exports import Export, Exports, ExportState
@@ -74,6 +76,10 @@ class WhiteoutApp(App[None]):
         else:
             await super().on_event(event)
 
+    def on_load(self) -> None:
+        """Heed signals to end, before the terminal is taken."""
+        end_on_signals(partial(self._leave, FAILED))
+
     def on_mount(self) -> None:
         """Take the colours that were chosen the last time."""
         if self.state.theme in self.available_themes:
@@ -100,6 +106,9 @@ class WhiteoutApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave, without waiting for what still runs."""
+        self._leave(0)
+
+    def _leave(self, status: int) -> None:
         for screen in self.screen_stack:
             if isinstance(
                 screen,
@@ -107,7 +116,7 @@ class WhiteoutApp(App[None]):
             ):
                 screen.stop()
         self.cancelled = self.exports.stop()
-        self.exit()
+        self.exit(return_code=status)
 
     def on_exports_told(self, told: Exports.Told) -> None:
         """Something of an export is new; say when it is over, unless that is in sight."""
