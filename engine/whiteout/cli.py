@@ -544,16 +544,9 @@ def _demo(options: Namespace, open_app: OpenApp) -> int:
         if demo.left_out:
             print("left out, as they need root: " + ", ".join(map(display_path, demo.left_out)))
         return 0
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
     directory = mkdtemp(prefix="whiteout-demo-")
-
-    def without_terminal(signum: int, frame: FrameType | None) -> None:
-        # At once: at the SIGCONT that follows Textual would read what is gone, again and again.
-        with suppress(WhiteoutError):
-            remove_demo(directory)
-        os._exit(128 + signum)
-
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, without_terminal)
     try:
         demo = build_demo(directory, unreadable=options.unreadable)
         return open_app(replace(open_mounts(demo.mounts), label="demo"), None, HOST, options.tour)

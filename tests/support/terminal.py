@@ -8,8 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
 from support.commands import command, environment
 
@@ -62,16 +61,8 @@ class Terminal:
             time.sleep(0.05)
         raise AssertionError(f"{sign} is not on the screen:\n{self.text()}")
 
-    def process(self) -> int:
-        """The id of the program, which runs below a shell."""
-        shell = self._tmux("list-panes", "-F", "#{pane_pid}").strip()
-        (child,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
-        return int(child)
-
     def kill(self) -> None:
-        """Take the terminal away, as when its window is closed."""
-        with suppress(subprocess.CalledProcessError):  # that was done already
-            self._tmux("kill-server")
+        self._tmux("kill-server")
 
 
 #: Starts a :class:`Terminal`: arguments, and by name its size and a wrapper.

@@ -4,34 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from support.commands import whiteout_process
 from support.terminal import Start
-
-
-@pytest.mark.peer("tmux")
-@pytest.mark.parametrize("ending", ["hangup", "SIGTERM"])
-def test_without_its_terminal_or_told_to_end_the_demo_leaves_nothing(
-    ending: str, tmp_path: Path, terminal: Start
-) -> None:
-    shown = terminal("demo", wrapper=("env", f"TMPDIR={tmp_path}"))
-    shown.wait("✓")
-    process = shown.process()
-    assert list(tmp_path.glob("whiteout-demo-*"))
-    if ending == "hangup":
-        shown.kill()
-    else:
-        os.kill(process, signal.SIGTERM)
-    end = time.monotonic() + 30
-    while os.path.exists(f"/proc/{process}") and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{process}")
-    assert not list(tmp_path.glob("whiteout-demo-*"))
 
 
 @pytest.mark.peer("tmux")

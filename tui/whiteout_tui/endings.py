@@ -7,9 +7,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from types import FrameType
 
-#: How long an app that was told to end may take, in seconds: without its terminal it may wait for
-#: ever.
+#: How long an app that was told to end may take, in seconds.
 PATIENCE = 5.0
 #: The exit status of an app that was ended from outside.
 FAILED = 1
@@ -20,13 +20,16 @@ def end_on_signals(end: Callable[[], None]) -> None:
 
     Should the process still be there :data:`PATIENCE` seconds later, it ends without more ado.
     """
+    loop = asyncio.get_running_loop()
 
-    def told() -> None:
+    def told(number: int, frame: FrameType | None) -> None:
+        # The kernel sends SIGCONT after SIGHUP. Textual would read the keys of the terminal that
+        # is gone once more, and never stop.
+        signal.signal(signal.SIGCONT, lambda *_: None)
         last = threading.Timer(PATIENCE, os._exit, (FAILED,))
         last.daemon = True
         last.start()
-        end()
+        loop.call_soon_threadsafe(end)
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, told)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, told)
