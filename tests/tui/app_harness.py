@@ -33,6 +33,7 @@ from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail import DetailPane
 from whiteout_tui.entries_screen import EntriesScreen
 from whiteout_tui.export_view import ExportView
+from whiteout_tui.rowdata import RowFlag, row_of
 from whiteout_tui.rows import RowState
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -200,8 +201,12 @@ class Fake:
         known = {verdict.path: verdict for found in self.listings.values() for verdict in found}
         for path in paths:
             verdict = known.get(path)
-            entry = DIRECTORY if path == b"/" else verdict.entry if verdict is not None else None
-            yield entry.stat if entry is not None else None
+            if path == b"/":
+                yield DIRECTORY.stat
+            elif verdict is None or row_of(verdict).flags & RowFlag.WHITEOUT:
+                yield None
+            else:
+                yield verdict.entry.stat if verdict.entry is not None else None
 
     def changes(self, *, skipped: bool = False, cancel: CancelToken = NEVER) -> Iterator[Verdict]:
         for listing in list(self.listings.values()):
