@@ -20,6 +20,7 @@ from whiteout_tui.colours import has_colours, is_light, legible
 from whiteout_tui.courtesy import COURTESY
 from whiteout_tui.endings import FAILED, end_on_signals
 from whiteout_tui.entries_screen import EntriesScreen
+from whiteout_tui.export_plan import FilePlan
 from whiteout_tui.export_view import ExportView
 from whiteout_tui.exports import Export, Exports, ExportState
 from whiteout_tui.extract_screen import ExtractScreen
@@ -35,6 +36,8 @@ from whiteout_tui.state import State, load_state, save_state
 _TURN = 0.0005
 #: How long what still runs may take to remove what it has not finished, in seconds.
 _TIDYING = 0.2
+#: The same for exports that have begun to write where something could stay.
+_TIDYING_OF_EXPORTS = 2.0
 
 
 class WhiteoutApp(App[None]):
@@ -164,9 +167,17 @@ def run_app(
     if state.theme is not None or app.theme != usual:
         state.theme = app.theme
     save_state(state)
-    wait_for_jobs(_TIDYING)
+    tidy = wait_for_jobs(_TIDYING)
     for export in app.cancelled:
         print(f"export {export.number} to {export.plan.describe()} was cancelled", file=sys.stderr)
+    stays = any(not isinstance(export.plan, FilePlan) for export in app.cancelled)
+    # a compressor at a high level takes its time to stop; only then what it wrote is removed
+    if not tidy and stays and not wait_for_jobs(_TIDYING_OF_EXPORTS):
+        print(
+            "what is unfinished could not be removed in time; the next export to the same store "
+            "removes it",
+            file=sys.stderr,
+        )
     return app.return_code or 0
 
 

@@ -55,11 +55,12 @@ def _run(job: Job) -> None:
         _threads.discard(threading.current_thread())
 
 
-def wait_for_jobs(seconds: float) -> None:
-    """Wait until no job runs any more, but no longer than *seconds*."""
+def wait_for_jobs(seconds: float) -> bool:
+    """Wait until no job runs any more, but no longer than *seconds*; gives whether none does."""
     deadline = time.monotonic() + seconds
     for thread in list(_threads):
         thread.join(max(0.0, deadline - time.monotonic()))
+    return not _threads
 
 
 class Jobs:
