@@ -48,7 +48,7 @@ def test_a_search_finds_what_is_not_open_and_esc_undoes_it() -> None:
         await until(pilot, lambda: "1 of 3" in text(pilot))
         await press(pilot, "enter", "n")
         assert path(pilot) == b"/b/Needle-2"
-        assert "2 of 3" in text(pilot)
+        await until(pilot, lambda: "2 of 3" in text(pilot))
         await press(pilot, "n", "n")
         assert path(pilot) == b"/a/one/needle-1", "after the last comes the first"
         await press(pilot, "N", "N")
