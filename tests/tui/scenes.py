@@ -30,7 +30,7 @@ from whiteout import export
 from whiteout.demo import build_demo
 from whiteout.opening import open_pair
 from whiteout.snapshot import Snapshot
-from whiteout_tui import commands, picker_screen, record_rows
+from whiteout_tui import commands, exports, picker_screen, record_rows
 from whiteout_tui.app import WhiteoutApp
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.choice import Choice
@@ -159,7 +159,9 @@ def parts_of_the_app() -> set[type[Widget]]:
 def stage_of(name: str, directory: Path, patch: pytest.MonkeyPatch) -> Fake | Snapshot | None:
     """What the app is started over."""
     patch.setattr(WhiteoutApp, "NOTIFICATION_TIMEOUT", 600)
-    patch.setattr(export, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    still = SimpleNamespace(monotonic=lambda: 0.0, strftime=lambda form: "12:00:00")
+    patch.setattr(export, "time", still)
+    patch.setattr(exports, "time", still)
     patch.chdir(directory)
     if name == DEMO:
         patch.setattr(commands, "_absolute", lambda path: b"/" + path)
