@@ -32,6 +32,7 @@ async def drag(pilot: Pilot[None], start: tuple[int, int], end: tuple[int, int])
     await settle(pilot)
 
 
+@pytest.mark.root  # the golden shows rows that only root can build
 def test_the_divider_is_dragged(tmp_path: Path) -> None:
     async def drive(pilot: Pilot[None]) -> None:
         await settle(pilot)
@@ -94,6 +95,7 @@ def test_on_a_low_screen_one_pane_stands_for_the_other(tmp_path: Path) -> None:
     run(demo_snapshot(tmp_path / "demo"), drive, size=(80, 14))
 
 
+@pytest.mark.root  # as above
 @pytest.mark.parametrize("size", [(40, 12), (80, 14), (100, 16), (130, 12)])
 def test_no_size_cuts_the_cursor_off(tmp_path: Path, size: tuple[int, int]) -> None:
     async def drive(pilot: Pilot[None]) -> None:
@@ -101,8 +103,7 @@ def test_no_size_cuts_the_cursor_off(tmp_path: Path, size: tuple[int, int]) -> N
         screen = browse(pilot)
         await press(pilot, "G")
         tree = screen.entries
-        place = tree.cursor - tree.scroll_offset.y
-        assert 0 <= place < tree.region.height
+        await until(pilot, lambda: 0 <= tree.cursor - tree.scroll_offset.y < tree.region.height)
         assert tree.region.bottom <= size[1]
         check_golden(f"panes-{size[0]}x{size[1]}", screen_text(pilot.app))  # type: ignore[arg-type]
 
