@@ -270,6 +270,8 @@ class SnapshotTree(ScrollView, can_focus=True):
     def _place_cursor(self, place: int) -> None:
         place = max(0, min(place, self.rows.height - 1))
         before, self.cursor = self.cursor, place
+        if self._growing is not None:  # it may be on a row for which there is no room yet
+            self._grow_now()
         self._keep_in_sight()
         self.refresh_line(before)
         self.refresh_line(place)
