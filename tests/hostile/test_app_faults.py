@@ -52,7 +52,7 @@ def test_a_directory_that_fails_half_way_is_unreadable_and_the_rest_goes_on(
     shown.wait("cannot list /broken: input/output error")
     assert not any((tmp_path / "store" / "blobs" / "sha256").glob("*"))
     shown.press("Escape")
-    shown.wait(lambda text: "Export the layer" not in text)
+    shown.wait(lambda text: "Esc close" not in text)
     shown.press("q")
     shown.wait("ended with 0")
 
@@ -90,7 +90,7 @@ def test_a_full_disk_is_said_and_the_app_goes_on(
         assert list((store / "blobs" / "sha256").glob("*")) == []
         assert list((store / "ingest").iterdir()) == []
         shown.press("Escape")
-        shown.wait(lambda text: "Export the layer" not in text)
+        shown.wait(lambda text: "Esc close" not in text)
         shown.press("q")
         shown.wait("ended with 0")
     finally:
