@@ -79,9 +79,15 @@ def is_settled(screen: Screen[object]) -> bool:
 
 
 async def settle(pilot: Pilot[None]) -> None:
-    """Wait until nothing is being read, counted, written or verified."""
+    """Wait until nothing is being read, counted, written or verified, and all of it is drawn."""
     await until(pilot, lambda: is_settled(pilot.app.screen))
-    await pilot.pause()
+    before = ""
+    for _ in range(50):
+        await pilot.pause(0.03)
+        now = screen_text(pilot.app)  # type: ignore[arg-type]
+        if now == before:
+            return
+        before = now
 
 
 async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:

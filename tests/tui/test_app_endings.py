@@ -63,7 +63,7 @@ def test_a_terminal_that_is_gone_ends_the_app(moment: str, tmp_path: Path) -> No
         os.close(theirs)
         read_until(ours, MOMENTS[moment])
         os.close(ours)
-        assert process.wait(60) == 1
+        assert process.wait(60) in (1, 120), "Python's own where nothing can be written any more"
     assert not [*tmp_path.glob("whiteout-demo-*")], "the demo is removed"
 
 

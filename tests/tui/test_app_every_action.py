@@ -149,7 +149,7 @@ WHOLE = (
     Press("Down", at("/opaque-directory"), "LINES.line_down"),
     Press("Up", at("/etc"), "LINES.line_up"),
     Press("NPage", "", "LINES.lines_down", gone="Entries and bytes of content"),
-    Press("PPage", at("/etc"), "LINES.lines_up"),
+    Press("PPage", "Entries and bytes of content", "LINES.lines_up"),
     Press("G", r"\n /[^/\n]+/\S+ *\n", "LINES.last_line"),
     Press("g", at("/etc"), "LINES.first_line"),
     Press("Tab", at("/big-added-file.txt"), "SURVEY.next_section"),
