@@ -159,13 +159,13 @@ class SnapshotTree(ScrollView, can_focus=True):
             self._open_chain(row)
         if self._sought is not None:
             self._seek()
-        self._refresh_row(row)
+        self._refresh_rows(set(self.rows.lineage(row)))
 
-    def _refresh_row(self, row: int) -> None:
-        """Draw *row* anew, if it is in sight."""
+    def _refresh_rows(self, rows: set[int]) -> None:
+        """Draw those of *rows* anew that are in sight."""
         top = self.scroll_offset.y
         for place in range(top, min(top + self.size.height, self.rows.height)):
-            if self.rows[place] == row:
+            if self.rows[place] in rows:
                 self.refresh_line(place)
 
     def _reopen(self, row: int) -> None:
