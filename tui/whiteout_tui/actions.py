@@ -530,7 +530,7 @@ ACTIONS: tuple[Action, ...] = (
         "line_down", Scope.LIST, ("down", "j"), "Down", "one line down", Group.MOVE, hint="move"
     ),
     Action(
-        "list_page_up",
+        "lines_up",
         Scope.LIST,
         ("pageup", "ctrl+u"),
         "Page up",
@@ -539,7 +539,7 @@ ACTIONS: tuple[Action, ...] = (
         hint="move",
     ),
     Action(
-        "list_page_down",
+        "lines_down",
         Scope.LIST,
         ("pagedown", "ctrl+d"),
         "Page down",
@@ -548,7 +548,7 @@ ACTIONS: tuple[Action, ...] = (
         hint="move",
     ),
     Action(
-        "list_first",
+        "first_line",
         Scope.LIST,
         ("g", "home"),
         "Top",
@@ -557,7 +557,7 @@ ACTIONS: tuple[Action, ...] = (
         hint="top, end",
     ),
     Action(
-        "list_last",
+        "last_line",
         Scope.LIST,
         ("G", "end"),
         "Bottom",

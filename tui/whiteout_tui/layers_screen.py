@@ -87,14 +87,13 @@ class LayersScreen(Screen[None]):
 
     def _draw(self) -> None:
         marked = self.marked if self._start is not None else range(0)
-        self.query_one(RowList).show(layer_rows(self.layer_stack, time.time(), marked))
+        self.query_one(RowList).show_rows(layer_rows(self.layer_stack, time.time(), marked))
 
-    def on_row_list_moved(self) -> None:
+    def on_line_list_moved(self) -> None:
         """Draw the range to where the cursor is, and say what it would be."""
         rows = self.query_one(RowList)
         if self._start is not None:
-            rows.rows = layer_rows(self.layer_stack, time.time(), self.marked)
-            rows.refresh()
+            rows.redraw(layer_rows(self.layer_stack, time.time(), self.marked))
         about = about_layers(self.layer_stack, self._picked, self.marked)
         self.query_one("#about", Static).update(about)
 
@@ -103,7 +102,7 @@ class LayersScreen(Screen[None]):
         self._start = self._picked if self._start is None else None
         self._draw()
 
-    def on_row_list_activated(self) -> None:
+    def on_line_list_chosen(self) -> None:
         """Open the layer that was clicked twice."""
         self.action_pick()
 

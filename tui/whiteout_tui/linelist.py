@@ -22,7 +22,17 @@ from whiteout_tui.actions import Scope, bindings
 #: Text with the name of one of the styles of :class:`LineList`, or with an empty name.
 Part = tuple[str, str]
 
-_STYLES = ("accent", "added", "deleted", "heading", "modified", "muted", "unmodified", "warning")
+_STYLES = (
+    "accent",
+    "added",
+    "deleted",
+    "error",
+    "heading",
+    "modified",
+    "muted",
+    "unmodified",
+    "warning",
+)
 
 
 class Lines(ABC):
@@ -54,7 +64,8 @@ class NoLines(Lines):
 class LineList(ScrollView, can_focus=True):
     """Shows lines with a cursor, which stops at those that can be chosen."""
 
-    BINDINGS = bindings(Scope.LINES)
+    SCOPE: ClassVar[Scope] = Scope.LINES
+    BINDINGS = bindings(SCOPE)
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "lines--cursor",
         *(f"lines--{style}" for style in _STYLES),
@@ -129,12 +140,15 @@ class LineList(ScrollView, can_focus=True):
             return
         height = max(1, self.scrollable_content_region.height)
         top = self.scroll_offset.y
-        # above the first line to stop at there may be headings, which should be seen, too
-        first = 0 if self.cursor == self._nearest(0, 1) else self.cursor
+        first = self._first_in_sight(self.cursor)
         if first < top:
             self.scroll_to(y=first, animate=False, immediate=True)
         elif self.cursor >= top + height:
             self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
+
+    def _first_in_sight(self, cursor: int) -> int:
+        """The line that is to be seen with that of the *cursor*: headings above the first one."""
+        return 0 if cursor == self._nearest(0, 1) else cursor
 
     @property
     def _page(self) -> int:

@@ -17,7 +17,6 @@ from whiteout_tui.export_view import ExportView
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.linelist import LineList
 from whiteout_tui.picker_screen import PickerScreen
-from whiteout_tui.row_list import RowList
 from whiteout_tui.survey_screen import SurveyScreen
 from whiteout_tui.tree import SnapshotTree
 
@@ -34,7 +33,7 @@ class ActionProvider(Provider):
             carriers[Scope.DETAIL] = screen.query_one(DetailPane)
             carriers[Scope.TEXT] = screen.query_one(DetailPane).text
         for lists in screen.query(LineList):
-            carriers[Scope.LINES] = lists
+            carriers[lists.SCOPE] = lists
         if isinstance(screen, SurveyScreen):
             carriers[Scope.SURVEY] = screen
         if isinstance(screen, ExportActions):
@@ -43,10 +42,8 @@ class ActionProvider(Provider):
             carriers[Scope.RESULT] = screen
         if isinstance(screen, PickerScreen):
             carriers[Scope.PICKER] = screen
-            carriers[Scope.LIST] = screen.query_one(RowList)
         if isinstance(screen, LayersScreen):
             carriers[Scope.LAYERS] = screen
-            carriers[Scope.LIST] = screen.query_one(RowList)
         return [
             (action, carriers[action.scope])
             for action in ACTIONS

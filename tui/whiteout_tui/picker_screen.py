@@ -151,7 +151,7 @@ class PickerScreen(Screen[None]):
         every = [record for found in self._found.values() for record in found]
         shown = [record for record in every if matches(record, words)]
         rows = self.query_one(RowList)
-        rows.show(record_rows(shown, time.time(), trusted=self._trusted))
+        rows.show_rows(record_rows(shown, time.time(), trusted=self._trusted))
         rows.set_class(not shown, "-empty")
         message = self.query_one("#nothing", Static)
         message.set_class(bool(shown), "-empty")
@@ -174,7 +174,7 @@ class PickerScreen(Screen[None]):
             state += f", asking {', '.join(sorted(self._reading))}…"
         self.query_one(StatusLine).show_state(state)
 
-    def on_row_list_moved(self) -> None:
+    def on_line_list_moved(self) -> None:
         """Say more of the record under the cursor."""
         picked = self._picked
         about = Content("") if picked is None else about_record(picked, trusted=self._trusted)
@@ -214,7 +214,7 @@ class PickerScreen(Screen[None]):
 
     # Opening
 
-    def on_row_list_activated(self) -> None:
+    def on_line_list_chosen(self) -> None:
         """Open the record that was clicked twice."""
         self.action_pick()
 

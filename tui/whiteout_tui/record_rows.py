@@ -32,18 +32,18 @@ def record_rows(records: Iterable[Record], now: float, *, trusted: bool) -> list
 
 def _record_row(record: Record, now: float, trusted: bool) -> ListRow:
     if record.kind is Kind.STORE:
-        return ListRow((("! ", "bad"), (record.problem or "", "bad")), record)
+        return ListRow((("! ", "error"), (record.problem or "", "error")), record)
     layers = "" if record.layers is None else f"{record.layers:,}"
     age, size = age_text(record.created, now), size_text(record.size)
     notes = ", ".join(display_text(note) for note in record.notes)
-    mark, style = ("! ", "bad") if record.problem is not None else ("  ", "plain")
+    mark, style = ("! ", "error") if record.problem is not None else ("  ", "")
     if record.is_doubtful(trusted):
-        mark, style = "? ", "doubtful"
+        mark, style = "? ", "warning"
     return ListRow(
         (
             (mark, style),
             (f"{record.kind.value:<11} {layers:>6} {age:>7} {size:>9}  ", "muted"),
-            (short_name(record.name), "name" if record.problem is None else "muted"),
+            (short_name(record.name), "" if record.problem is None else "muted"),
             (f"  {notes}" if notes else "", "muted"),
         ),
         record,
@@ -88,14 +88,14 @@ def layer_rows(stack: LayerStack, now: float, marked: range) -> list[ListRow]:
     return [
         ListRow(
             (
-                ("▌ " if number in marked else "  ", "marked"),
-                (f"{number + 1:>5,} ", "plain"),
+                ("▌ " if number in marked else "  ", "accent"),
+                (f"{number + 1:>5,} ", ""),
                 (
                     f"{layer.kind.value:<11} {age_text(layer.created, now):>7}"
                     f" {size_text(layer.size):>9}  ",
                     "muted",
                 ),
-                (short_name(layer.name) or display_path(layer.path), "name"),
+                (short_name(layer.name) or display_path(layer.path), ""),
             ),
             number,
         )
