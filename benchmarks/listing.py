@@ -49,6 +49,18 @@ def _chain(engine: Containerd, start: int, count: int) -> None:
     subprocess.run(["sh"], input="\n".join(lines).encode(), check=True)
 
 
+def _write_layer(driver: Path, name: str, lower: list[str]) -> None:
+    """The layer *name* on those of *lower*, topmost first; it becomes the topmost of them."""
+    link = name[:26].upper()
+    (driver / name / "diff").mkdir(parents=True)
+    _write(driver / name / "link", link)
+    (driver / "l").mkdir(exist_ok=True)
+    (driver / "l" / link).symlink_to(f"../{name}/diff")
+    if lower:
+        _write(driver / name / "lower", ":".join(lower))
+    lower.insert(0, f"l/{link}")
+
+
 def write_docker(root: Path, count: int) -> None:
     """Images of ten layers each, as Docker's overlay2 keeps them."""
     database = root / "image" / "overlay2"
@@ -67,14 +79,7 @@ def write_docker(root: Path, count: int) -> None:
             _write(described / "size", "1000")
             if parent:
                 _write(described / "parent", parent)
-            link = cache[:26].upper()
-            (root / "overlay2" / cache / "diff").mkdir(parents=True)
-            _write(root / "overlay2" / cache / "link", link)
-            (root / "overlay2" / "l").mkdir(exist_ok=True)
-            (root / "overlay2" / "l" / link).symlink_to(f"../{cache}/diff")
-            if lower:
-                _write(root / "overlay2" / cache / "lower", ":".join(lower))
-            lower.insert(0, f"l/{link}")
+            _write_layer(root / "overlay2", cache, lower)
         rootfs = {"type": "layers", "diff_ids": diff_ids}
         config = json.dumps({"created": "2026-01-01T00:00:00Z", "os": "linux", "rootfs": rootfs})
         image = hashlib.sha256(config.encode()).hexdigest()
@@ -94,14 +99,7 @@ def write_podman(root: Path, count: int) -> None:
             name = hashlib.sha256(f"podman {number} {layer}".encode()).hexdigest()
             entry = {"id": name, "created": "2026-01-01T00:00:00Z", "diff-size": 1000}
             layers.append({**entry, "parent": parent} if parent else entry)
-            link = name[:26].upper()
-            (root / "overlay" / name / "diff").mkdir(parents=True)
-            _write(root / "overlay" / name / "link", link)
-            (root / "overlay" / "l").mkdir(exist_ok=True)
-            (root / "overlay" / "l" / link).symlink_to(f"../{name}/diff")
-            if lower:
-                _write(root / "overlay" / name / "lower", ":".join(lower))
-            lower.insert(0, f"l/{link}")
+            _write_layer(root / "overlay", name, lower)
             parent = name
         images.append({"id": parent, "names": [f"localhost/image{number}:1"], "layer": parent})
     _write(root / "overlay-layers" / "layers.json", json.dumps(layers))
