@@ -50,6 +50,7 @@ from whiteout_tui.help_screen import HelpScreen, HelpText
 from whiteout_tui.history_screen import HistoryScreen
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.linelist import LineList
+from whiteout_tui.list_screen import ListScreen
 from whiteout_tui.panes import Divider, Handle, Panes
 from whiteout_tui.picker_screen import PickerScreen
 from whiteout_tui.prompt import Prompt, PromptInput
@@ -112,7 +113,7 @@ SCENES = (
     Scene("prompt-path", ("colon", *"/etc/n"), (Prompt,)),
     Scene("searched", ("slash", *"added", has(" of "), "enter"), (SnapshotTree,)),
     Scene("filtered", ("f", *"kind:D", "enter"), (SnapshotTree,)),
-    Scene("totals", ("t", has("✓ complete")), (TotalsScreen, SurveyScreen, LineList)),
+    Scene("totals", ("t", has("✓ complete")), (TotalsScreen, SurveyScreen, ListScreen, LineList)),
     Scene("findings", ("F", has("✓ complete")), (FindingsScreen, LineList)),
     Scene("glossary", ("i",), (GlossaryScreen, ScrollingText)),
     Scene("help", ("question_mark",), (HelpScreen, HelpText)),

@@ -6,24 +6,20 @@ import stat
 import threading
 import time
 
-from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
-from textual.widgets import Static
 
 from whiteout.cancel import CancelToken
 from whiteout.display import display_name
 from whiteout.export import ExportResult
 from whiteout.tarlist import EntryList, ListedEntry, blob_entries
 from whiteout.wording import time_text
-from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.exports import Export
-from whiteout_tui.footer import ActionFooter
 from whiteout_tui.formats import short_size
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.linelist import LineList, Lines, Part
-from whiteout_tui.words import words_of, wrap
+from whiteout_tui.list_screen import ListScreen
+from whiteout_tui.words import words_of
 
 _AHEAD = 1000
 _PAUSE = 0.1
@@ -114,11 +110,8 @@ def _told(number: int | None) -> str:
     return "?" if number is None else str(number)
 
 
-class EntriesScreen(Screen[bytes]):
-    """Lists the tar entries of one layer. The result is the path of the row to go to."""
-
-    BINDINGS = bindings(Scope.VIEW)
-    AUTO_FOCUS = "LineList"
+class EntriesScreen(ListScreen):
+    """Lists the tar entries of one layer."""
 
     class Read(Message):
         """More was read."""
@@ -150,13 +143,6 @@ class EntriesScreen(Screen[bytes]):
         return self._ended is None and len(self.entries) < min(
             self._lines.total, self._lines.wanted.count
         )
-
-    def compose(self) -> ComposeResult:
-        """Title, list, note, footer."""
-        yield Static("", id="view-title")
-        yield LineList(id="lines")
-        yield Static("", id="view-note", markup=False)
-        yield ActionFooter()
 
     def on_mount(self) -> None:
         """Begin to read."""
@@ -217,14 +203,11 @@ class EntriesScreen(Screen[bytes]):
             state = Content.styled(f"✓ {read:,} entries", "$text-success")
         else:
             state = Content.styled(f"… {read:,} of {total:,} entries read", "$foreground-muted")
-        self.query_one("#view-title", Static).update(
-            Content.assemble(
-                ("Whiteout", "bold $text-primary"),
-                f"  tar of export {self._export.number}  ",
-                (f"{self._layer.diff_id[7:19]}…", "bold"),
-                f"  {short_size(self._layer.uncompressed_size)}  ",
-                state,
-            )
+        self.show_title(
+            f"tar of export {self._export.number}  ",
+            (f"{self._layer.diff_id[7:19]}…", "bold"),
+            f"  {short_size(self._layer.uncompressed_size)}  ",
+            state,
         )
 
     def on_line_list_moved(self) -> None:
@@ -233,9 +216,7 @@ class EntriesScreen(Screen[bytes]):
         texts = [entry_note(entry)] if entry is not None else []
         if self._ended is not None and self._ended.problem is not None:
             texts.insert(0, f"! {self._ended.problem}")
-        width = max(20, self.size.width - 2)
-        note = self.query_one("#view-note", Static)
-        note.update(Content("\n".join(line for text in texts for line in wrap(text, width))))
+        self.show_note(*texts)
 
     def _entry(self) -> ListedEntry | None:
         cursor = self.query_one(LineList).cursor
@@ -254,11 +235,3 @@ class EntriesScreen(Screen[bytes]):
         else:
             label = self._export.snapshot.label
             self.notify(f"this layer is of another snapshot: {label}", markup=False)
-
-    def on_resize(self) -> None:
-        """The note is wrapped anew."""
-        self.call_after_refresh(self.on_line_list_moved)
-
-    def action_close_view(self) -> None:
-        """Back to the export."""
-        self.dismiss()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.content import Content
-from textual.widgets import Static
-
 from whiteout.export import ExportResult
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.export_actions import ExportActions
@@ -18,10 +14,9 @@ from whiteout_tui.export_words import (
     verified_word,
 )
 from whiteout_tui.exports import Export
-from whiteout_tui.footer import ActionFooter
 from whiteout_tui.formats import duration_text, short_size
 from whiteout_tui.linelist import LineList, Lines, Part
-from whiteout_tui.words import wrap
+from whiteout_tui.list_screen import ListScreen
 
 NOTHING = "Nothing was exported in this session; e in the tree exports."
 
@@ -90,11 +85,10 @@ def _second(export: Export) -> list[Part]:
     ]
 
 
-class HistoryScreen(ExportActions):
-    """Lists the exports of this session. Its result is the path of the row to go to."""
+class HistoryScreen(ExportActions, ListScreen):
+    """Lists the exports of this session."""
 
-    BINDINGS = [*bindings(Scope.EXPORTS), *bindings(Scope.VIEW)]  # noqa: RUF012 - as Textual has it
-    AUTO_FOCUS = "LineList"
+    BINDINGS = bindings(Scope.EXPORTS)
 
     @property
     def chosen(self) -> Export | None:
@@ -112,13 +106,6 @@ class HistoryScreen(ExportActions):
             return None
         return export.layer
 
-    def compose(self) -> ComposeResult:
-        """Title, list, note, footer."""
-        yield Static("", id="view-title")
-        yield LineList(id="lines")
-        yield Static("", id="view-note", markup=False)
-        yield ActionFooter()
-
     def on_mount(self) -> None:
         """Follow all exports."""
         self.exports.changed.subscribe(self, self._changed)
@@ -130,13 +117,10 @@ class HistoryScreen(ExportActions):
     def _show(self) -> None:
         exports = self.exports
         running = len(exports.running)
-        self.query_one("#view-title", Static).update(
-            Content.assemble(
-                ("Whiteout", "bold $text-primary"),
-                "  exports of this session  ",
-                (f"{len(exports.every)}", "bold"),
-                (f"  {running} running" if running else "", "$text-accent"),
-            )
+        self.show_title(
+            "exports of this session  ",
+            (f"{len(exports.every)}", "bold"),
+            (f"  {running} running" if running else "", "$text-accent"),
         )
         lines = HistoryLines(exports.every)
         shown = self.query_one(LineList)
@@ -150,14 +134,7 @@ class HistoryScreen(ExportActions):
         if export is not None:
             texts = [export.failure or "", *self._digests(export)]
             texts.append(verification_text(export).plain)
-        note = "\n".join(
-            line
-            for text in texts
-            if text
-            for part in text.split("\n")
-            for line in wrap(part, max(20, self.size.width - 2))
-        )
-        self.query_one("#view-note", Static).update(Content(note))
+        self.show_note(*texts)
         self.refresh_bindings()
 
     @staticmethod
@@ -169,10 +146,6 @@ class HistoryScreen(ExportActions):
             return [f"manifest {outcome.image.manifest.digest}"]
         layer = outcome.layers[-1]
         return [f"digest {layer.digest}", f"diffID {layer.diff_id}"]
-
-    def on_resize(self) -> None:
-        """The note is wrapped anew."""
-        self.call_after_refresh(self.on_line_list_moved)
 
     def on_line_list_chosen(self) -> None:
         """Show the export."""
@@ -187,7 +160,3 @@ class HistoryScreen(ExportActions):
             return
         image, layer = export.outcome.image, export.outcome.layers[-1]
         self.copy_text(image.manifest.digest if image is not None else layer.digest)
-
-    def action_close_view(self) -> None:
-        """Back to the tree."""
-        self.dismiss()
