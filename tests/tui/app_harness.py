@@ -70,7 +70,8 @@ def is_settled(screen: Screen[object]) -> bool:
         tree, detail = screen.entries, screen.query_one(DetailPane)
         counted = screen.counts.complete or screen.counts.problem is not None
         reading = any(tree.rows.state(row) & RowState.LOADING for row in range(len(tree.rows)))
-        return counted and not reading and detail.shows(tree.cursor_path)
+        drawn = tree.virtual_size.height == tree.rows.height and detail.shows(tree.cursor_path)
+        return counted and not reading and drawn
     if isinstance(screen, ExportView):
         return screen.export.is_over and not screen.export.verifying
     if isinstance(screen, EntriesScreen):
