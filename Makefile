@@ -28,10 +28,12 @@ $(VENV)/created:
 	$(PYTHON) -m venv "$(VENV)"
 	@touch $@
 
-# The project is installed as a link to this checkout, with the versions of constraints.txt.
+# The project is installed as a link to this checkout, with the versions of constraints.txt. Its
+# bytecode is written as for an installed one, so that no command has to compile it at its start.
 $(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt hatchling editables
 	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q engine tui
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
+#: Bytecode is written once, as when it is installed.
+_ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def run(command: Command) -> Run:
     """Run *command* once, from its start to its end."""
     before = _daemon_seconds(command)
     started = time.perf_counter()
-    process = subprocess.Popen(command.words, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command.words, stdout=subprocess.DEVNULL, env=_ENVIRONMENT)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -2,7 +2,8 @@
 
 The pipes pack the upper directory of workloads a and b, where that is the whole layer. They neither
 compare it with a base nor hash what they compressed, and they do not wait for the disk. containerd
-(``ctr snapshots diff``) does the whole work, by its walking differ over two mounted views.
+(``ctr snapshots diff``) does the whole work, by its walking differ over two mounted views. ``find``
+only lists the upper directory; the start of an interpreter that does nothing is added to it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,6 +46,12 @@ def tar_pipe(upper: Path, compression: str, out: Path) -> Command | None:
     return Command(
         f"tar, {packer.split()[0]}", ["sh", "-c", f"tar -C {upper} -cf - . | {packer} > {out}"]
     )
+
+
+def find_and_start(upper: Path) -> Command:
+    """``find`` over an upper directory, and an interpreter that starts and ends."""
+    words = ["sh", "-c", 'find "$1" && exec "$2" -c pass', "sh", str(upper), sys.executable]
+    return Command("find, python", words)
 
 
 class Containerd:

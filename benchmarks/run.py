@@ -28,8 +28,9 @@ from pathlib import Path
 import plot
 import scaling
 import sizes
+import starting
 from measure import Command, Timing, in_turn, ratio
-from peers import Containerd, tar_pipe
+from peers import Containerd, find_and_start, tar_pipe
 from workloads import WORKLOADS, Workload
 
 COMPRESSIONS = ("none", "gzip", "zstd")
@@ -87,7 +88,7 @@ def figures_of(
         compression = what.partition(" ")[2]
         peers: list[Command | None] = []
         if not compression:
-            peers = [Command("find", ["find", str(upper)])]
+            peers = [find_and_start(upper)]
         else:
             if workload.name in "ab":
                 peers.append(tar_pipe(upper, compression, out))
@@ -198,6 +199,7 @@ def main() -> int:
             told = check_digests(workload, root, containerd)
             print(f"{workload.name}: {workload.description}; {told}", flush=True)
             figures += figures_of(workload, root, runs, containerd)
+        starts = starting.measure_starts(root, runs * 4, whiteout)
         if not options.no_sizes:
             limit = (2 if options.quick else 200) << 20
             compressed = sizes.measure_sizes(root, limit, containerd, whiteout)
@@ -206,13 +208,19 @@ def main() -> int:
         (root / "out").unlink(missing_ok=True)
     machine = f"{os.cpu_count()} cores, Python {sys.version.split()[0]}"
     parts = [f"{date.today().isoformat()}, {machine}; medians of the runs said.", table(figures)]
+    parts += ["CPU of whole commands on a snapshot of one file:", starting.table(starts)]
     if compressed:
         parts += ["Bytes of compressed layers of real trees:", sizes.table(compressed)]
     if points:
         parts += ["CPU seconds and peak of memory as either side grows:", scaling.table(points)]
     print("\n" + "\n\n".join(parts))
     if options.json is not None:
-        everything = {"figures": figures, "sizes": compressed, "scaling": points}
+        everything = {
+            "figures": figures,
+            "starts": starts,
+            "sizes": compressed,
+            "scaling": points,
+        }
         plain = {name: [asdict(each) for each in part] for name, part in everything.items()}
         plain["machine"] = [{"cores": os.cpu_count(), "python": sys.version.split()[0]}]
         options.json.write_text(json.dumps(plain, indent=1) + "\n")

@@ -215,8 +215,11 @@ def test_fuse_overlayfs_is_listed_and_a_dead_one_does_not_hang(tmp_path: Path) -
             daemon.send_signal(signal.SIGCONT)
             unmount(merged)
     finally:
-        unmount(fused)
-        daemon.wait(10)
+        try:
+            unmount(fused)
+        finally:
+            daemon.terminate()
+            daemon.wait(10)
 
 
 def test_no_overlay_here(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The same layers, base and options give the same bytes: no clock is asked.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from whiteout.errors import UsageError
 from whiteout.images import CONFIG_TYPE, MANIFEST_TYPE, Image, LayerRef
 from whiteout.layoutfiles import compact_json
 from whiteout.platforms import Platform, host_platform
+from whiteout.timestamps import rfc3339
 
 EPOCH = "1970-01-01T00:00:00Z"
 CREATED_BY = "whiteout export"
@@ -76,25 +78,18 @@ def source_date_epoch(environment: Mapping[str, str] = os.environ) -> str:
     return rfc3339(int(text))
 
 
-def rfc3339(seconds: int) -> str:
-    """*seconds* since 1970 as RFC 3339."""
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def parse_created(text: str) -> str:
     """A time of creation as RFC 3339 in UTC: ``now``, seconds since 1970, or a date and time.
 
     Raises:
         UsageError: *text* is none of these.
     """
-    from datetime import UTC, datetime
-
     if text == "now":
-        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return rfc3339(int(time.time()))
     if text.isascii() and text.isdigit() and int(text) <= _LATEST:
         return rfc3339(int(text))
+    from datetime import UTC, datetime
+
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from whiteout.display import display_text
 from whiteout.durable import locked, open_directory, read_small, replace_file, store_error, try_lock
 from whiteout.errors import NotFound, RefLocked, UsageError
+from whiteout.timestamps import now
 
 _DIRECTORY = "ingest"
 _DATA = "data"
@@ -36,13 +37,6 @@ class IngestStatus:
     updated_at: str
     locked: bool
     """Whether a writer is at work; else the ingest is abandoned and will be swept."""
-
-
-def now() -> str:
-    """The time as RFC 3339 text."""
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC).isoformat()
 
 
 def _directory_name(ref: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import functools
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -36,7 +38,16 @@ def mount_overlay(target: bytes, options: Sequence[bytes]) -> None:
 
 
 def unmount(target: bytes, *, lazily: bool = False) -> None:
-    _call(_libc.umount2(target, _MNT_DETACH if lazily else 0), "umount")
+    """Unmount it. Another test may be looking at the mounts of this host: then try again."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            _call(_libc.umount2(target, _MNT_DETACH if lazily else 0), "umount")
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def stack_options(

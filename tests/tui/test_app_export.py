@@ -178,7 +178,7 @@ def test_a_blob_that_is_gone_is_told(tmp_path: Path) -> None:
         verified = exports(pilot)[0].verified
         assert verified is not None
         assert "has no blob" in (verified.failure or "")
-        await until(pilot, lambda: "has no blob" in dialog(pilot))
+        await until(pilot, lambda: "hasnoblob" in dialog(pilot).replace(" ", ""))
         await press(pilot, "t")
         await until(pilot, lambda: "! not complete: 0 entries" in text(pilot))
 
