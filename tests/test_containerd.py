@@ -20,6 +20,7 @@ import pytest
 from support.boltwriter import Tree, bolt
 from support.commands import AS_NOBODY, Outcome, Run, whiteout_process
 from support.engines import Containerd, containerd
+from support.stores import check_links_out, copy_of
 from whiteout.errors import SnapshotChanged, WhiteoutError
 from whiteout.opening import open_stack, open_target
 from whiteout.sources.model import Kind, Record
@@ -326,6 +327,18 @@ def test_wrong_targets(engine: Containerd, run: Run, target: str, said: str) -> 
     assert said in outcome.stderr.decode()
 
 
+LINKS = [
+    *("io.containerd.metadata.v1.bolt", "io.containerd.metadata.v1.bolt/meta.db"),
+    *("io.containerd.content.v1.content", OVERLAY, f"{OVERLAY}/metadata.db"),
+    *(f"{OVERLAY}/snapshots", f"{OVERLAY}/snapshots/*", f"{OVERLAY}/snapshots/*/fs"),
+]
+
+
+def test_no_part_that_is_a_symlink_leads_out(engine: Containerd) -> None:
+    with copy_of(engine.root, "var/lib/containerd") as copy:
+        check_links_out(copy, "var/lib/containerd", engine.root, ["containerd"], LINKS)
+
+
 # nothing is written, and nothing is believed that is half gone
 
 
@@ -434,7 +447,7 @@ def test_an_ordinary_user_is_told_what_cannot_be_seen(
     os.chmod(engine.root.parent, 0o755)
     outcome = nobody("list", "--root", engine.root, "--engine", "containerd", home=home)
     assert outcome.status == 0, outcome
-    assert b"meta.db: permission denied; run as" in outcome.stdout
+    assert b"permission denied; run as" in outcome.stdout
     assert b"trusted.overlay.* marks" in outcome.stderr
     outcome = nobody("changes", "containerd://default/less", "--root", engine.root, home=home)
     assert outcome.status == 2

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,15 @@ from support.commands import AS_NOBODY, Run, whiteout_process
 from support.engines import Docker, containerd, dockerd
 from support.peerlayers import archived_layers, diff_differences, diff_lines, differences, entries
 from support.rootfs import CHANGES, MORE, make_rootfs, pack
-from support.stores import check_no_trace, check_stays_inside, copy_of
+from support.stores import (
+    check_links_out,
+    check_no_trace,
+    check_removed,
+    check_stays_inside,
+    copy_of,
+)
 from support.trees import File, make
-from whiteout.errors import SnapshotChanged, UsageError
+from whiteout.errors import UsageError
 from whiteout.opening import open_target
 from whiteout.snapshot import Snapshot
 from whiteout.sources.model import Kind, Record
@@ -239,12 +246,7 @@ def test_nothing_is_written_and_nothing_mounted(engine: Docker, run: Run, tmp_pa
 
 
 def test_a_container_that_is_removed_meanwhile_is_no_answer(engine: Docker) -> None:
-    engine.docker("create", "--name", "brief", "team/img:2", "sh")
-    snapshot = opened(engine, "brief")
-    assert list(snapshot.changes()) == []
-    engine.docker("rm", "brief")
-    with pytest.raises(SnapshotChanged, match="brief was removed while it was read"):
-        list(snapshot.changes())
+    check_removed(engine.docker, partial(opened, engine), "team/img:2")
 
 
 # a copy of the data root
@@ -366,6 +368,21 @@ def test_no_damage_is_a_crash_or_leads_out(run: Run, copy: Path) -> None:
         assert check_stays_inside(run, copy, "docker"), pattern
         for path, before in whole.items():
             path.write_bytes(before)
+
+
+LINKS = [
+    *("image", "image/overlay2", "image/overlay2/repositories.json", "image/overlay2/layerdb"),
+    *("image/overlay2/layerdb/sha256", "image/overlay2/layerdb/sha256/*"),
+    *("image/overlay2/layerdb/mounts", "image/overlay2/layerdb/mounts/*"),
+    *("image/overlay2/imagedb", "image/overlay2/imagedb/content/sha256/*"),
+    *("containers", "containers/*"),
+    *("containers/*/config.v2.json", "overlay2", "overlay2/[0-9a-f][0-9a-f]*", "overlay2/*/diff"),
+    *("overlay2/*/lower", "buildkit", "buildkit/snapshots.db", "buildkit/metadata_v2.db"),
+]
+
+
+def test_no_part_that_is_a_symlink_leads_out(copy: Path, engine: Docker) -> None:
+    check_links_out(copy, "var/lib/docker", engine.root, ["docker", "buildkit"], LINKS)
 
 
 # without privileges

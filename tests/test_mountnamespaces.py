@@ -99,21 +99,17 @@ def test_the_same_mount_in_two_namespaces_is_one(directories: Path) -> None:
         assert [each.namespace for each in found] == [None]
 
 
-def test_a_mounter_with_another_root(tmp_path: Path) -> None:
-    """Its options name paths in its root; a process that still has that root leads there."""
-    top = tmp_path / "top"
-    for name in ("l", "u", "w", "m"):
-        (top / name).mkdir(parents=True)
-    (top / "u/file").touch()
+@contextlib.contextmanager
+def mounted_by_another_root(top: Path, options: str) -> Iterator[OverlayMount]:
+    """The overlay that a process with the root *top*, which it keeps, mounted there at ``/m``."""
     code = (
         "import os, sys, ctypes; os.chroot(sys.argv[1]); os.chdir('/');"
-        "libc = ctypes.CDLL(None);"
-        "data = b'lowerdir=/l,upperdir=/u,workdir=/w';"
-        "assert libc.mount(b'overlay', b'/m', b'overlay', 0, data) == 0;"
+        "data = sys.argv[2].encode();"
+        "assert ctypes.CDLL(None).mount(b'overlay', b'/m', b'overlay', 0, data) == 0;"
         "print('ready', flush=True); sys.stdin.read()"
     )
     child = subprocess.Popen(
-        [sys.executable, "-c", code, top], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, top, options], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert child.stdin is not None
     assert child.stdout is not None
@@ -121,14 +117,36 @@ def test_a_mounter_with_another_root(tmp_path: Path) -> None:
         assert child.stdout.readline() == b"ready\n"
         mount = find_mount(os.fsencode(top / "m"))
         assert mount is not None
-        assert mount.verified, mount.problem
-        snapshot = open_mount(mount)
-        assert [each.path for each in snapshot.changes()] == [b"/file"]
+        yield mount
     finally:
         child.stdin.close()
         child.wait(20)
         child.stdout.close()
         unmount(os.fsencode(top / "m"))
+
+
+def test_a_mounter_with_another_root(tmp_path: Path) -> None:
+    """Its options name paths in its root; a process that still has that root leads there."""
+    top = tmp_path / "top"
+    for name in ("l", "u", "w", "m"):
+        (top / name).mkdir(parents=True)
+    (top / "u/file").touch()
+    with mounted_by_another_root(top, "lowerdir=/l,upperdir=/u,workdir=/w") as mount:
+        assert mount.verified, mount.problem
+        snapshot = open_mount(mount)
+        assert [each.path for each in snapshot.changes()] == [b"/file"]
+
+
+def test_a_symlink_in_another_root_stays_in_it(tmp_path: Path) -> None:
+    """What the mounter called ``/link`` is a directory in its root, and not the one in ours."""
+    top, twin = tmp_path / "top", tmp_path / "twin"
+    for directory in (twin, top / str(twin).lstrip("/"), *(top / name for name in "uwm")):
+        directory.mkdir(parents=True)
+    (top / "link").symlink_to(twin)
+    (twin / "not-mounted").touch()
+    with mounted_by_another_root(top, "lowerdir=/link,upperdir=/u,workdir=/w") as mount:
+        assert mount.verified, mount.problem
+        assert os.listdir(mount.layers[1]) == []
 
 
 def test_layers_by_the_numbers_of_open_files_are_refused(tmp_path: Path) -> None:

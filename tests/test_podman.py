@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,14 @@ from support.peerlayers import (
 )
 from support.rootfs import CHANGES, MORE, make_rootfs, pack
 from support.rootless import RootlessPodman, rootless_podman
-from support.stores import check_no_trace, check_stays_inside, copy_of
+from support.stores import (
+    check_links_out,
+    check_no_trace,
+    check_removed,
+    check_stays_inside,
+    copy_of,
+)
 from support.trees import lines
-from whiteout.errors import SnapshotChanged
 from whiteout.idmap import IdRange
 from whiteout.layers import Marks
 from whiteout.opening import open_target, stack_of_target
@@ -208,12 +214,7 @@ def test_nothing_is_written_and_nothing_mounted(engine: Podman, run: Run, tmp_pa
 
 
 def test_a_container_that_is_removed_meanwhile_is_no_answer(engine: Podman) -> None:
-    engine.podman("create", "--name", "brief", "localhost/team/img:2", "sh")
-    snapshot = opened(engine, "brief")
-    list(snapshot.changes())
-    engine.podman("rm", "brief")
-    with pytest.raises(SnapshotChanged, match="brief was removed while it was read"):
-        list(snapshot.changes())
+    check_removed(engine.podman, partial(opened, engine), "localhost/team/img:2")
 
 
 # copies, configurations and damage
@@ -317,6 +318,25 @@ def test_no_damage_is_a_crash_or_leads_out(run: Run, copy: Path) -> None:
         if content is not None and not content.startswith(b'[{"id"') and content[:2] != b"[3":
             assert any(name in (each["problem"] or "") for each in listing), (name, listing)
         path.write_bytes(whole)
+
+
+def test_a_composefs_layer_is_said_plainly(run: Run, copy: Path) -> None:
+    """Podman 4.3 writes none."""
+    for layer in (copy / "var/lib/containers/storage/overlay").glob("*/diff"):
+        (layer.parent / "composefs-data").mkdir()
+    outcome = run("changes", "--root", copy, "podman:two")
+    assert outcome.status == 1 and b"is a composefs image" in outcome.stderr
+
+
+LINKS = [
+    *("overlay", "overlay/[0-9a-f]*", "overlay/*/diff", "overlay/*/link", "overlay/l"),
+    *("overlay-layers", "overlay-layers/layers.json", "overlay-images", "overlay-images/*/=*"),
+    *("overlay-containers", "overlay-containers/containers.json"),
+]
+
+
+def test_no_part_that_is_a_symlink_leads_out(copy: Path, engine: Podman) -> None:
+    check_links_out(copy, "var/lib/containers/storage", engine.root, ["podman"], LINKS)
 
 
 def test_layers_that_are_below_themselves(run: Run, copy: Path) -> None:

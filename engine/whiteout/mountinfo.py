@@ -24,6 +24,7 @@ from whiteout.errors import MountError, ReadError, SnapshotChanged, read_error, 
 from whiteout.mountnamespaces import MountNamespace, other_namespaces, other_roots
 from whiteout.mountoptions import OverlayOptions, options_of_mountinfo
 from whiteout.octal import decode_octal
+from whiteout.sources.root import Root
 
 MOUNTINFO = "/proc/self/mountinfo"
 _DEVICE = re.compile(rb"([0-9]{1,4}):([0-9]{1,7})")
@@ -393,7 +394,11 @@ def _try(
     refusals: list[str],
 ) -> tuple[OverlayMount, _Identity] | None:
     """*mount* with its layers seen through *prefix* and relative to *base*, if they can be it."""
-    named = [prefix + os.path.join(base, path) for path in _named(mount.options)]
+    try:
+        named = [_through(prefix, os.path.join(base, path)) for path in _named(mount.options)]
+    except OSError as error:
+        refusals.append(f"its layers cannot be looked at: {reason_of(error)}")
+        return None
     relative = any(not path.startswith(b"/") for path in _named(mount.options))
     count = len(named) - len(mount.options.data_lowerdirs)
     if relative and not os.path.lexists(named[count - 1]) and not os.path.lexists(named[0]):
@@ -403,6 +408,11 @@ def _try(
     except _Unresolved as problem:
         refusals.append(str(problem))
         return None
+
+
+def _through(prefix: bytes, path: bytes) -> bytes:
+    """*path* as a process with the root *prefix* sees it: a symlink begins at that root again."""
+    return Root(prefix).resolve(path) if prefix else path
 
 
 def _bases(mount_point: bytes, options: OverlayOptions) -> Iterator[bytes]:

@@ -63,7 +63,7 @@ class WorkerRoot(StoreRoot):
 
     def snapshotter(self, name: str) -> bytes:
         """The directory of its only snapshotter."""
-        return os.path.join(self.path, b"snapshots")
+        return self.root.settle(os.path.join(self.path, b"snapshots"))
 
     @property
     def records(self) -> bytes:
@@ -124,7 +124,8 @@ def _has_records(path: bytes) -> bool:
 def _places(root: Root) -> Iterator[tuple[bytes, Root, Place | None]]:
     """The root directories of BuildKit: those of every dockerd, and those of buildkitd."""
     for docker in data_roots(root):
-        yield os.path.join(docker.path, b"buildkit"), docker.root, docker
+        with suppress(OSError):
+            yield docker.root.settle(os.path.join(docker.path, b"buildkit")), docker.root, docker
     for place, inside in _places_of_its_own(root):
         yield place, inside, None
 

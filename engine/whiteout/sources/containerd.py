@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from whiteout.display import display_path, display_text
-from whiteout.errors import MountError, ReadError, UsageError, WhiteoutError, reason_of
+from whiteout.errors import (
+    MountError,
+    ReadError,
+    UsageError,
+    WhiteoutError,
+    read_error,
+    reason_of,
+)
 from whiteout.sources.bolt import open_bolt
 from whiteout.sources.containerdmeta import (
     MetaContainer,
@@ -29,9 +36,9 @@ from whiteout.sources.places import Place, place_of
 from whiteout.sources.root import Root
 from whiteout.sources.snapshotter import SnapshotEntry, SnapshotKind, Snapshotter
 
+_FUSE = "fuse-overlayfs"
 #: The snapshotters whose layers are directories for overlayfs.
-_OVERLAY = ("overlayfs", "fuse-overlayfs")
-_FUSE = (b".fuse-overlayfs", b"/containerd-fuse-overlayfs")
+_OVERLAY = ("overlayfs", _FUSE)
 #: What Docker puts between an image and a container (moby: ``daemon/containerd``).
 _INIT_OF_DOCKER = re.compile(r"[0-9a-f]{64}-init")
 _NERDCTL_NAME = "nerdctl/name"
@@ -80,7 +87,8 @@ def store_records(place: StoreRoot, engine: str = "containerd") -> Iterator[Reco
     except ReadError as error:
         yield unreadable(engine, place, _advice(error))
     except OSError as error:
-        yield unreadable(engine, place, f"cannot read its store: {reason_of(error)}")
+        path = error.filename if isinstance(error.filename, bytes) else place.path
+        yield unreadable(engine, place, _advice(read_error("read", path, error)))
     else:
         for namespace in found:
             yield from store.records(namespace)
@@ -221,7 +229,7 @@ class _Store:
             problem = f"its directory {display_path(found.path(entry))} is gone"
         elif entry.kind is SnapshotKind.VIEW and entry.parent is not None:
             depth -= 1
-        place, inner, owner = self._place, entry.name, self._owner
+        inner, owner = entry.name, self._owner
         return replace(
             record,
             parent=snapshot.parent,
@@ -230,7 +238,9 @@ class _Store:
             size=entry.size if entry.kind is SnapshotKind.COMMITTED else None,
             problem=problem,
             marks=owner.marks,
-            opener=lambda: stack_of(place.snapshotter(snapshotter), inner, name, kind, owner),
+            opener=lambda: replace(
+                stack_of(found.directory, inner, name, kind, owner), fuse=snapshotter == _FUSE
+            ),
         )
 
     def _snapshotter(self, name: str) -> Snapshotter | str:
@@ -242,14 +252,13 @@ class _Store:
     def _open(self, name: str) -> Snapshotter | str:
         if name not in _OVERLAY:
             return f"the snapshotter {display_text(name)} does not make layers of overlayfs"
-        directory = self._place.snapshotter(name)
         try:
-            snapshotter = Snapshotter(directory)
+            snapshotter = Snapshotter(self._place.snapshotter(name), self._place.root)
             self._numbers[name] = snapshotter.numbers()
         except WhiteoutError as error:
             return str(error)
         except OSError as error:
-            return f"cannot list {display_path(directory)}: {reason_of(error)}"
+            return f"cannot list the snapshots of {display_text(name)}: {reason_of(error)}"
         return snapshotter
 
 
@@ -286,7 +295,7 @@ def stack_of(directory: bytes, name: str, label: str, kind: Kind, owner: Place) 
         MountError: it is gone.
         ReadError: the database cannot be read.
     """
-    snapshotter = Snapshotter(directory)
+    snapshotter = Snapshotter(directory, owner.root)
     chain = snapshotter.chain(name)
     shown = chain[1:] if chain[0].kind is SnapshotKind.VIEW and len(chain) > 1 else chain
     if not shown:
@@ -306,8 +315,7 @@ def stack_of(directory: bytes, name: str, label: str, kind: Kind, owner: Place) 
             )
         )
     guard = snapshotter.guard(chain)
-    fuse = directory.rstrip(b"/").endswith(_FUSE)
-    return LayerStack(label, tuple(layers), marks=owner.marks, fuse=fuse, check=guard.check)
+    return LayerStack(label, tuple(layers), marks=owner.marks, check=guard.check)
 
 
 def client_key(name: str) -> str:

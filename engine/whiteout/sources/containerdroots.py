@@ -42,25 +42,31 @@ class StoreRoot:
 
     @property
     def meta(self) -> bytes:
-        """The database of everything but the layers."""
-        return os.path.join(self.path, META)
+        """The database of everything but the layers; raises ``OSError``."""
+        return self.root.settle(os.path.join(self.path, META))
 
     def snapshotter(self, name: str) -> bytes:
         """The directory of the snapshotter *name*.
 
         One in a process of its own is beside the root, as its documentation has it
         (``/var/lib/containerd-fuse-overlayfs``).
+
+        Raises:
+            OSError: the way there cannot be followed.
         """
+        if name in self.snapshotters:
+            return self.snapshotters[name]
         usual = os.path.join(self.path, b"io.containerd.snapshotter.v1." + os.fsencode(name))
         beside = os.path.join(os.path.dirname(self.path), b"containerd-" + os.fsencode(name))
-        if os.path.isdir(beside) and not os.path.lexists(usual):
-            usual = beside
-        return self.snapshotters.get(name, usual)
+        settled = self.root.settle(beside)
+        if os.path.isdir(settled) and not os.path.lexists(usual):
+            return settled
+        return self.root.settle(usual)
 
     def blob(self, digest: str) -> bytes:
         """The file in the content store that has the *digest*; raises ``OSError``."""
         path = os.path.join(self.path, _BLOBS, os.fsencode(digest.replace(":", "/")))
-        return self.root.resolve(self.root.inside(path))
+        return self.root.settle(path)
 
     @property
     def shown(self) -> bytes:
@@ -115,7 +121,7 @@ def _in_volumes(volumes: bytes, root: Root) -> Iterator[StoreRoot]:
         for name in sorted(os.listdir(volumes)):
             path = os.path.join(volumes, name, b"_data/lib/containerd")
             with suppress(OSError):
-                yield StoreRoot(root.resolve(root.inside(path)), root)
+                yield StoreRoot(root.settle(path), root)
 
 
 def _running() -> Iterator[StoreRoot]:

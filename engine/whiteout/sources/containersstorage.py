@@ -145,7 +145,7 @@ class StorageRoot:
         found: list[Document] = []
         for path in files:
             try:
-                found += read_objects(self._place.root.resolve(self._place.root.inside(path)))
+                found += read_objects(self._place.root.settle(path))
             except FileNotFoundError:
                 continue
             except ReadError as error:
@@ -254,7 +254,7 @@ class StorageRoot:
             name = b"=" + base64.b64encode(f"sha256:{identity}".encode())
             path = os.path.join(home.path, b"overlay-images", os.fsencode(identity), name)
             with suppress(FileNotFoundError):
-                return read_object(self._place.root.resolve(self._place.root.inside(path)))
+                return read_object(self._place.root.settle(path))
         return {}
 
     def _image_name(self, identity: str) -> str:
@@ -355,8 +355,8 @@ class StorageRoot:
         root = self._place.root
         directory = layer.home.layer(layer.id)
         try:
-            path = root.resolve(root.inside(os.path.join(directory, b"diff")))
-            composed = os.path.lexists(os.path.join(directory, b"composefs-data"))
+            path = root.settle(os.path.join(directory, b"diff"))
+            composed = os.path.lexists(os.path.join(os.path.dirname(path), b"composefs-data"))
         except OSError as error:
             raise read_error("find the layer", directory, error) from None
         if composed:
@@ -376,7 +376,7 @@ class StorageRoot:
         """Whether fuse-overlayfs mounts the layers of this store."""
         path = os.path.join(self._place.path, b"overlay/.has-mount-program")
         try:
-            return read_line(path) == "true"
+            return read_line(self._place.root.settle(path)) == "true"
         except OSError:
             return False
 

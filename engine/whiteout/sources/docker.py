@@ -133,7 +133,7 @@ def _with_remapped(place: Place) -> Iterator[Place]:
     with suppress(OSError):
         for name in sorted(os.listdir(place.path)):
             path = os.path.join(place.path, name)
-            if _REMAPPED.fullmatch(name) and is_data_root(path):
+            if _REMAPPED.fullmatch(name) and not os.path.islink(path) and is_data_root(path):
                 yield _remapped(replace(place, path=path, named=True))
 
 

@@ -17,7 +17,7 @@ def build_records(place: Place, group: str) -> Iterator[Record]:
     graph = next((each for each in (Graph(place, d) for d in DRIVERS) if each.exists), None)
     if graph is None:
         return
-    keys = build_directories(place.path)
+    keys = build_directories(place)
     names = {directory: key for key, directory in keys.items()}
     for key, directory in keys.items():
         layers = graph.depth(directory)

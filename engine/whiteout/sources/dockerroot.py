@@ -104,16 +104,17 @@ class DataRoot:
     def records(self) -> Iterator[Record]:
         """Containers first, then images, then their layers, then what belongs to nobody."""
         try:
+            graphs = {driver: Graph(self._place, driver) for driver in DRIVERS}
             drivers = os.listdir(self._path("image"))
         except FileNotFoundError:  # with containerd's image store
             drivers = []
         except OSError as error:
             yield self._unreadable(f"cannot list {self._shown('image')}: {reason_of(error)}")
             return
-        yield from self._containers()
+        yield from self._containers(graphs)
         for driver in DRIVERS:
             if os.fsencode(driver) in drivers:
-                yield from Graph(self._place, driver).records()
+                yield from graphs[driver].records()
         others = sorted(os.fsdecode(name) for name in drivers if os.fsdecode(name) not in DRIVERS)
         for driver in others:
             yield self._unreadable(
@@ -121,10 +122,10 @@ class DataRoot:
                 " nothing to compare"
             )
 
-    def _containers(self) -> Iterator[Record]:
-        graphs = {driver: Graph(self._place, driver) for driver in DRIVERS}
+    def _containers(self, graphs: dict[str, Graph]) -> Iterator[Record]:
         try:
-            ids = sorted(os.listdir(self._path("containers")))
+            containers = self._path("containers")
+            ids = _directories(containers)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -132,7 +133,7 @@ class DataRoot:
             return
         for name in ids:
             identity = os.fsdecode(name)
-            path = self._path("containers", identity)
+            path = os.path.join(containers, name)
             try:
                 document = read_object(os.path.join(path, b"config.v2.json"))
             except FileNotFoundError:
@@ -195,11 +196,11 @@ class DataRoot:
             problem=problem,
         )
 
-    def _path(self, *parts: str) -> bytes:
-        return os.path.join(self._place.path, *map(os.fsencode, parts))
+    def _path(self, name: str) -> bytes:
+        return self._place.root.settle(os.path.join(self._place.path, os.fsencode(name)))
 
-    def _shown(self, *parts: str) -> str:
-        return display_path(self._path(*parts))
+    def _shown(self, name: str) -> str:
+        return display_path(os.path.join(self._place.path, os.fsencode(name)))
 
 
 def _container_stack(graph: Graph, identity: str, name: str, document: Document) -> LayerStack:
@@ -239,13 +240,21 @@ def _state(document: Document) -> str:
 
 
 class Graph:
-    """What one graph driver keeps in a data root."""
+    """What one graph driver keeps in a data root.
+
+    Raises:
+        OSError: the way to its directories cannot be followed.
+    """
 
     def __init__(self, place: Place, driver: str) -> None:
         self._place = place
         self._driver = driver
-        self._home = os.path.join(place.path, os.fsencode(driver))
-        self._image = os.path.join(place.path, b"image", os.fsencode(driver))
+        settle, name = place.root.settle, os.fsencode(driver)
+        self._home = settle(os.path.join(place.path, name))
+        self._image = settle(os.path.join(place.path, b"image", name))
+        self._images_home = settle(os.path.join(self._image, b"imagedb/content/sha256"))
+        self._layers_home = settle(os.path.join(self._image, b"layerdb/sha256"))
+        self._mounts_home = settle(os.path.join(self._image, b"layerdb/mounts"))
 
     def records(self) -> Iterator[Record]:
         """Images, layers, and directories that no image and no container has."""
@@ -262,7 +271,7 @@ class Graph:
         for name, identity in self._repositories():
             names[identity].append(name)
         found = []
-        directory = os.path.join(self._image, b"imagedb/content/sha256")
+        directory = self._images_home
         for entry in _listing(directory):
             identity = os.fsdecode(entry)
             known = tuple(sorted(names.get(f"sha256:{identity}", ()), key=lambda n: ("@" in n, n)))
@@ -321,7 +330,7 @@ class Graph:
             ReadError: it cannot be read.
         """
         identity = text(container, "Image").removeprefix("sha256:")
-        path = os.path.join(self._image, b"imagedb/content/sha256", os.fsencode(identity))
+        path = os.path.join(self._images_home, os.fsencode(identity))
         document: Document = {}
         if _ID.fullmatch(identity):
             with suppress(FileNotFoundError):  # it was removed by force
@@ -332,7 +341,7 @@ class Graph:
 
     @cached_property
     def _layers(self) -> dict[str, _Layer]:
-        directory = os.path.join(self._image, b"layerdb/sha256")
+        directory = self._layers_home
         found = {}
         for entry in _listing(directory):
             layer = self._layer(f"sha256:{os.fsdecode(entry)}", os.path.join(directory, entry))
@@ -409,8 +418,8 @@ class Graph:
             return None
 
     def _mount_id(self, identity: str) -> bytes:
-        path = os.path.join(self._image, b"layerdb/mounts", os.fsencode(identity), b"mount-id")
-        mount_id = read_line(path)
+        path = os.path.join(self._mounts_home, os.fsencode(identity))
+        mount_id = read_line(os.path.join(self._place.root.settle(path), b"mount-id"))
         if not _ID.fullmatch(mount_id):
             raise FileNotFoundError(2, "no mount id", path)
         return os.fsencode(mount_id)
@@ -439,9 +448,9 @@ class Graph:
 
     def depth(self, directory: str) -> int | None:
         """How many layers end in *directory*; None where it is gone or cannot be read."""
-        if not _ID.fullmatch(directory):
-            return None
         own = os.path.join(self._home, os.fsencode(directory))
+        if not _ID.fullmatch(directory) or os.path.islink(own):
+            return None
         try:
             return 2 + read_line(os.path.join(own, b"lower")).count(":")
         except FileNotFoundError:  # the lowest layer has no other
@@ -511,14 +520,14 @@ class Graph:
 
     def _resolved(self, path: bytes) -> bytes:
         try:
-            return self._place.root.resolve(self._place.root.inside(path))
+            return self._place.root.settle(path)
         except OSError as error:
             raise read_error("find the layer", path, error) from None
 
     def _strays(self) -> Iterator[Record]:
         """Directories of the driver that neither an image nor a container nor BuildKit has."""
-        known = {*self._by_cache_id, *build_directories(self._place.path).values()}
-        mounts = os.path.join(self._image, b"layerdb/mounts")
+        known = {*self._by_cache_id, *build_directories(self._place).values()}
+        mounts = self._mounts_home
         for entry in _listing(mounts):
             for part in (b"mount-id", b"init-id"):
                 try:
@@ -547,7 +556,7 @@ class Graph:
             )
 
 
-def build_directories(data_root: bytes) -> dict[str, str]:
+def build_directories(place: Place) -> dict[str, str]:
     """The directory of the graph driver behind each snapshot of the BuildKit in dockerd.
 
     It keeps them in ``buildkit/snapshots.db`` (moby: ``builder/builder-next/adapters/snapshot``),
@@ -557,15 +566,22 @@ def build_directories(data_root: bytes) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     with suppress(ReadError, OSError):
-        for key, bucket in open_bolt(os.path.join(data_root, _BUILD_SNAPSHOTS)).root.buckets():
+        path = place.root.settle(os.path.join(place.path, _BUILD_SNAPSHOTS))
+        for key, bucket in open_bolt(path).root.buckets():
             values = dict(bucket.values())
             if b"iscommitted" not in values:
                 found[os.fsdecode(key)] = os.fsdecode(values.get(b"committed") or key)
     return found
 
 
-def _listing(directory: bytes) -> list[bytes]:
+def _directories(path: bytes) -> list[bytes]:
+    """What lies in the directory *path* but for symlinks, of which Docker makes none there."""
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if not entry.is_symlink())
+
+
+def _listing(path: bytes) -> list[bytes]:
     try:
-        return sorted(os.listdir(directory))
+        return _directories(path)
     except OSError:
         return []

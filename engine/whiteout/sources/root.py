@@ -67,6 +67,14 @@ class Root:
             todo += [part for part in reversed(target.split(b"/")) if part not in (b"", b".")]
         return os.path.join(base, *done)
 
+    def settle(self, path: bytes) -> bytes:
+        """The path on this host of *path* on this host, whose symlinks lead nowhere but inside.
+
+        Raises:
+            OSError: as :meth:`resolve`.
+        """
+        return self.resolve(self.inside(path))
+
     def inside(self, path: bytes) -> bytes:
         """The path inside the root of *path* on this host, for people to read."""
         if self.is_host or not (path + b"/").startswith(self.path.rstrip(b"/") + b"/"):

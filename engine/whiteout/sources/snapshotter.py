@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from whiteout.display import display_path, display_text
-from whiteout.errors import MountError, SnapshotChanged
+from whiteout.errors import MountError, SnapshotChanged, read_error
 from whiteout.sources.bolt import Bolt, Bucket, State, open_bolt, state_of
 from whiteout.sources.containerdtypes import text, timestamp, uvarint, varint
+from whiteout.sources.root import Root
 
 _LONGEST_CHAIN = 4096
 
@@ -44,12 +45,15 @@ class SnapshotEntry:
 class Snapshotter:
     """What the snapshotter at *directory* held at one moment.
 
+    *root* is what it lies in, and what no symlink in it leads out of.
+
     Raises:
         ReadError: its database cannot be read.
     """
 
-    def __init__(self, directory: bytes) -> None:
+    def __init__(self, directory: bytes, root: Root) -> None:
         self.directory = directory
+        self._root = root
         self._bolt = open_bolt(os.path.join(directory, b"metadata.db"))
         self._entries = {entry.name: entry for entry in _entries(self._bolt)}
 
@@ -98,8 +102,16 @@ class Snapshotter:
         return tuple(found)
 
     def path(self, entry: SnapshotEntry) -> bytes:
-        """The layer of *entry*."""
-        return os.path.join(self.directory, b"snapshots", b"%d" % entry.number, b"fs")
+        """The layer of *entry*.
+
+        Raises:
+            ReadError: it cannot be found.
+        """
+        path = os.path.join(self.directory, b"snapshots", b"%d" % entry.number, b"fs")
+        try:
+            return self._root.settle(path)
+        except OSError as error:
+            raise read_error("find the layer", path, error) from None
 
     def numbers(self) -> frozenset[int]:
         """The numbers that have a directory.
@@ -107,12 +119,12 @@ class Snapshotter:
         Raises:
             OSError: they cannot be listed.
         """
-        names = os.listdir(os.path.join(self.directory, b"snapshots"))
+        names = os.listdir(self._root.settle(os.path.join(self.directory, b"snapshots")))
         return frozenset(int(name) for name in names if name.isdigit() and name.isascii())
 
     def guard(self, chain: tuple[SnapshotEntry, ...]) -> ChainGuard:
         """What tells later whether *chain* is still there."""
-        return ChainGuard(self.directory, chain, self._bolt.state)
+        return ChainGuard(self.directory, self._root, chain, self._bolt.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,7 @@ class ChainGuard:
     """
 
     directory: bytes
+    root: Root
     chain: tuple[SnapshotEntry, ...]
     state: State
 
@@ -136,7 +149,7 @@ class ChainGuard:
         """
         if state_of(os.path.join(self.directory, b"metadata.db")) == self.state:
             return
-        now = Snapshotter(self.directory)
+        now = Snapshotter(self.directory, self.root)
         for entry in self.chain:
             found = now.get(entry.name)
             if found is None or (found.number, found.parent) != (entry.number, entry.parent):
