@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import email.message
+import http.client
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -35,6 +39,7 @@ from whiteout.mediatypes import TAR
 from whiteout.opening import open_pair
 from whiteout.references import Reference, parse_reference
 from whiteout.registry import CHUNK, Repository
+from whiteout.registryhttp import _challenge
 from whiteout.sinks.layout import OciLayout
 from whiteout.sinks.model import Action, Step
 from whiteout.sinks.registry import Registry
@@ -270,6 +275,22 @@ def test_a_token_is_got_for_what_is_done(
             *("skopeo", "inspect", "--tls-verify=false", "--creds", creds),
             f"docker://{engine.host}/team/app:1",
         )
+
+
+@pytest.mark.peer("openssl")
+def test_of_several_challenges_that_for_a_token_is_answered(
+    certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A proxy in front adds one for passwords, before or after; nobody has logged in."""
+    with token_server(*certificate, anonymous=True) as server:
+        configuration = bearer(certificate[0], server.realm)
+        with registry(f"  headers:\n    WWW-Authenticate: [Basic]\n{configuration}") as engine:
+            export_to(sink(engine.host), [simple(tmp_path)])
+    headers = email.message.Message()
+    for challenge in ('Bearer realm="https://auth/"', 'Basic realm="x"'):
+        headers["WWW-Authenticate"] = challenge
+    response = cast(http.client.HTTPResponse, SimpleNamespace(headers=headers))
+    assert _challenge(response)["www-authenticate"].startswith("Bearer")
 
 
 @pytest.mark.peer("openssl")

@@ -227,6 +227,7 @@ class RegistryHttp:
             response = connection.getresponse()
             self._reached = True
             told = {name.lower(): value for name, value in response.getheaders()}
+            told |= _challenge(response)
             if stream and response.status == HTTPStatus.OK:
                 del self._connections[key]  # it belongs to the stream from now on
                 raw = cast(io.RawIOBase, _Stream(response, connection))
@@ -380,6 +381,13 @@ class _Stream(io.RawIOBase):
         self._response.close()
         self._connection.close()
         super().close()
+
+
+def _challenge(response: http.client.HTTPResponse) -> dict[str, str]:
+    """Which of several challenges to answer: that for a token, which a stranger may get as well."""
+    challenges = response.headers.get_all("www-authenticate", [])
+    bearer = (each for each in challenges if each.lower().startswith("bearer "))
+    return {"www-authenticate": next(bearer, challenges[0])} if challenges else {}
 
 
 def _message(body: bytes) -> str:
