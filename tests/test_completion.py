@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from support.commands import environment
 from whiteout import completion
+from whiteout.layoutfiles import REF_NAME, create_layout
 from whiteout.sources.model import Kind, Record
 from whiteout.sources.root import Root
 
@@ -52,6 +54,24 @@ def test_targets_that_can_be_typed() -> None:
 def test_places_for_images() -> None:
     assert offered("zsh", "export", "x", "--to", "docker") == ["docker-archive:", "docker:"]
     assert "oci:" in offered("fish", "export", "x", "--base", "")
+
+
+def test_paths_and_tags_of_images(tmp_path: Path) -> None:
+    layout = tmp_path / "images/app"
+    create_layout(str(layout))
+    index = {"schemaVersion": 2, "manifests": [{"annotations": {REF_NAME: "v1"}}, {}]}
+    (layout / "index.json").write_text(json.dumps(index))
+    (tmp_path / "images/saved.tar").touch()
+    (tmp_path / "images/.hidden").mkdir()
+    assert offered("fish", "list", f"oci:{tmp_path}/im") == [f"oci:{tmp_path}/images/"]
+    assert offered("zsh", "list", f"oci:{tmp_path}/images/") == [f"oci:{layout}:"]
+    assert offered("zsh", "list", f"oci:{layout}:") == [f"oci:{layout}:v1"]
+    archives = [f"docker-archive:{tmp_path}/images/{name}" for name in ("app/", "saved.tar")]
+    assert offered("zsh", "list", f"docker-archive:{tmp_path}/images/") == archives
+    assert offered("bash", f"whiteout list oci:{tmp_path}/images/a") == [f"{layout}:"]
+    root = ("list", "--root", str(tmp_path))
+    assert offered("zsh", *root, "oci:/images/a") == ["oci:/images/app:"]
+    assert offered("zsh", "list", f"oci:{tmp_path}/nothing/") == []
 
 
 def test_bash_gets_words_that_cannot_act() -> None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from whiteout.arguments import parsers
 from whiteout.display import display_text
 from whiteout.errors import UsageError, WhiteoutError
+from whiteout.layoutfiles import read_index, tag_of
 from whiteout.sources.model import Kind
 from whiteout.sources.registry import discover, schemes, source_names
 from whiteout.sources.root import HOST, Root
@@ -30,7 +31,7 @@ _whiteout() {
     } < <(whiteout __complete bash "${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
     [[ $directives == *files* ]] && COMPREPLY+=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
     [[ $directives == *directories* ]] && COMPREPLY+=($(compgen -d -- "${COMP_WORDS[COMP_CWORD]}"))
-    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *: ]] && compopt -o nospace
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[:/] ]] && compopt -o nospace
     return 0
 }
 complete -o bashdefault whiteout -F _whiteout
@@ -38,15 +39,17 @@ complete -o bashdefault whiteout -F _whiteout
 _ZSH = """\
 #compdef whiteout
 _whiteout() {
-    local -a lines texts shown
+    local -a lines texts shown begun
     local line
     lines=("${(@f)$(whiteout __complete zsh "${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
     for line in "${(@)lines[2,-1]}"; do
         [[ -n $line ]] || continue
+        [[ $line == *[:/] || $line == *[:/]$'\\t'* ]] && begun+=("${line%%$'\\t'*}") && continue
         texts+=("${line%%$'\\t'*}")
         shown+=("${line/$'\\t'/  -- }")
     done
     (( $#texts )) && compadd -l -d shown -a texts
+    (( $#begun )) && compadd -S '' -a begun
     [[ $lines[1] == *files* ]] && _files
     [[ $lines[1] == *directories* ]] && _files -/
     return 0
@@ -67,6 +70,7 @@ SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 _SINKS = ("oci", "docker-archive", "containers-storage", "containerd", "docker")
 _IMAGES = ("oci", "docker-archive", "oci-archive", "docker")
+_PATHS = ("oci", "docker-archive", "oci-archive")
 _FILES = frozenset({"FILE"})
 _DIRECTORIES = frozenset({"DIR"})
 
@@ -125,6 +129,9 @@ def _offers(words: list[str], last: str) -> tuple[str, list[tuple[str, str]]]:
     if choices:
         return "", [(str(choice), "") for choice in choices]
     if takes.keys() & {"words", "target"}:
+        scheme, colon, rest = last.partition(":")
+        if colon and scheme in _PATHS:
+            return "", [*_images(scheme, rest, _root(words))]
         return "files", [*offers, *_targets(words, last)]
     return "", offers
 
@@ -145,14 +152,42 @@ def _values(option: argparse.Action) -> tuple[str, list[tuple[str, str]]]:
     return ("files" if metavar in _FILES else ""), []
 
 
+def _root(words: list[str]) -> Root:
+    """The root that was typed."""
+    if "--root" in words[:-1]:
+        return Root(os.path.realpath(os.fsencode(words[words.index("--root") + 1])))
+    return HOST
+
+
+def _images(scheme: str, rest: str, root: Root) -> Iterator[tuple[str, str]]:
+    """The directories and files that *rest* begins, and the tags of the layout before its colon."""
+    layout, colon, _ = rest.rpartition(":")
+    above = rest[: rest.rfind("/") + 1]
+    with suppress(WhiteoutError, OSError, ValueError):
+        if colon and scheme == "oci":
+            for entry in read_index(os.fsdecode(root.resolve(os.fsencode(layout))))["manifests"]:
+                if (tag := tag_of(entry)) is not None:
+                    yield f"{scheme}:{layout}:{tag}", "tag"
+            return
+        with os.scandir(root.resolve(os.fsencode(above or "."))) as entries:
+            for entry in sorted(entries, key=lambda each: each.name):
+                if entry.name.startswith(b".") and not rest[len(above) :].startswith("."):
+                    continue
+                path = f"{scheme}:{above}{os.fsdecode(entry.name)}"
+                if scheme == "oci" and os.path.isfile(os.path.join(entry.path, b"oci-layout")):
+                    yield f"{path}:", "image layout"
+                elif entry.is_dir():
+                    yield f"{path}/", "directory"
+                elif scheme != "oci":
+                    yield path, "file"
+
+
 def _targets(words: list[str], last: str) -> Iterator[tuple[str, str]]:
     """The targets of the scheme that was typed; before that the schemes, and the mount points."""
     scheme, colon, _ = last.partition(":")
     if not colon:
         yield from ((f"{scheme}:", "what this engine has") for scheme in schemes())
-    root = HOST
-    if "--root" in words[:-1]:
-        root = Root(os.path.realpath(os.fsencode(words[words.index("--root") + 1])))
+    root = _root(words)
     engine = schemes().get(scheme) if colon else "mount"
     if engine is None:
         return
