@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from whiteout.display import display_path, display_text
 from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 
+PARENT_WIDTH = 19
+"""The cells of the column of parents: those of a short digest."""
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _AGES = ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "min"))
 
@@ -39,6 +41,14 @@ def short_name(name: str) -> str:
     return display_text(f"{algorithm}:{digits[:12]}" if digest else name)
 
 
+def parent_text(parent: str) -> str:
+    """*parent*, printable and short enough for a column: of a path the end tells more."""
+    text = short_name(parent)
+    if len(text) <= PARENT_WIDTH:
+        return text
+    return f"…{text[1 - PARENT_WIDTH :]}" if "/" in text else f"{text[: PARENT_WIDTH - 1]}…"
+
+
 def record_lines(records: Iterable[Record], now: float, *, trusted: bool = True) -> Iterator[str]:
     """*records* under the headings of their groups, in the order in which they come.
 
@@ -62,7 +72,7 @@ def _lines_of(record: Record, now: float, trusted: bool) -> Iterator[str]:
             "" if record.layers is None else f"{record.layers:,}",
             age_text(record.created, now),
             size_text(record.size),
-            display_text(record.target) + _words(record),
+            f"{_parent(record):<{PARENT_WIDTH}}  {display_text(record.target)}{_words(record)}",
             "?" if record.is_doubtful(trusted) else "",
         )
     if record.problem is not None:
@@ -72,17 +82,21 @@ def _lines_of(record: Record, now: float, trusted: bool) -> Iterator[str]:
 def _words(record: Record) -> str:
     """What is said of *record* beside its target."""
     words = [] if record.name in record.target else [display_text(record.name)]
-    if record.parent is not None:
+    if record.parent is not None and _parent(record) != short_name(record.parent):
         words.append(f"on {short_name(record.parent)}")
     words += [display_text(note) for note in record.notes]
     return f"  ({', '.join(words)})" if words else ""
+
+
+def _parent(record: Record) -> str:
+    return "" if record.parent is None else parent_text(record.parent)
 
 
 def _row(kind: str, layers: str, age: str, size: str, target: str, mark: str = "") -> str:
     return f"{mark:<1} {kind:<11} {layers:>6} {age:>7} {size:>9}  {target}".rstrip()
 
 
-HEADER = _row("KIND", "LAYERS", "AGE", "SIZE", "TARGET")
+HEADER = _row("KIND", "LAYERS", "AGE", "SIZE", f"{'PARENT':<{PARENT_WIDTH}}  TARGET")
 
 
 def layer_lines(stack: LayerStack, now: float) -> Iterator[str]:

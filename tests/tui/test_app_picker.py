@@ -189,7 +189,7 @@ def test_the_mouse_picks_and_opens() -> None:
     async def drive(pilot: Pilot[None]) -> None:
         screen = await listed(pilot)
         rows = screen.query_one(RowList)
-        place = next(n for n, row in enumerate(rows.rows) if "base" in str(row.parts))
+        place = next(n for n, row in enumerate(rows.rows) if "base" in str(row))
         await pilot.click(RowList, offset=(5, place))
         assert rows.cursor == place
         assert "containerd://default/base" in text(pilot)

@@ -24,7 +24,7 @@ from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.layers_screen import LayersScreen
-from whiteout_tui.record_rows import PICKER_HEADING, about_record, matches, record_rows
+from whiteout_tui.record_rows import about_record, matches, picker_heading, record_rows
 from whiteout_tui.row_list import RowList
 from whiteout_tui.status import StatusLine, TitleLine, WarningBar
 from whiteout_tui.words import words_of
@@ -83,7 +83,7 @@ class PickerScreen(Screen[None]):
         yield TitleLine("snapshots", f"of {where}")
         hidden = f"{TRUSTED_HIDDEN}; rows with ? are doubtful"
         yield WarningBar(() if self._trusted else (hidden,), None)
-        yield Static(PICKER_HEADING, classes="columns", markup=False)
+        yield Static("", id="columns", classes="columns", markup=False)
         yield RowList(id="records")
         yield Static("", id="nothing", classes="-empty", markup=False)
         yield Static("", id="about", markup=False)
@@ -94,6 +94,11 @@ class PickerScreen(Screen[None]):
     def on_mount(self) -> None:
         """Ask every source."""
         self.action_reload()
+
+    def on_resize(self) -> None:
+        """The columns are as wide as there is room."""
+        width = self.query_one(RowList).scrollable_content_region.width
+        self.query_one("#columns", Static).update(Content(picker_heading(width)))
 
     def on_unmount(self) -> None:
         """Leave no thread behind."""

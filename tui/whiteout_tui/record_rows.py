@@ -3,16 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from whiteout.display import display_path, display_text
-from whiteout.listing import age_text, short_name, size_text
+from whiteout.listing import PARENT_WIDTH, age_text, parent_text, short_name, size_text
 from whiteout.sources.model import Kind, LayerStack, Record
+from whiteout_tui.linelist import Part, cropped
 from whiteout_tui.row_list import ListRow
 
-PICKER_HEADING = f"  {'kind':<11} {'layers':>6} {'age':>7} {'size':>9}  name"
+_FIGURES = f"  {'kind':<11} {'layers':>6} {'age':>7} {'size':>9}  "
+_GAP = 2
 LAYERS_HEADING = f"  {'layer':>5} {'kind':<11} {'age':>7} {'size':>9}  name"
+
+
+def picker_heading(width: int) -> str:
+    """The heading of the columns of :func:`record_rows` in *width* cells."""
+    return f"{_FIGURES}{'name':<{_name_width(width) + _GAP}}parent"
+
+
+def _name_width(width: int) -> int:
+    """The cells of a name that has a parent beside it: those of a short digest, or more."""
+    return max(19, min(60, 19 + (width - 80) * 2 // 5))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow(ListRow):
+    """A record: ``parts``, then in columns its name, its parent, and more.
+
+    Without a parent the name has that column, too. A problem begins there, so that it is in sight.
+    """
+
+    name: str = ""
+    parent: str = ""
+    more: str = ""
+    problem: str = ""
+
+    def parts_in(self, width: int) -> list[Part]:
+        """What is shown in *width* cells: the wider, the more of the name."""
+        parts, name_width = list(self.parts), _name_width(width)
+        if not self.parent and not self.problem:
+            name_width += _GAP + PARENT_WIDTH
+        columns = [(self.name, name_width, "muted" if self.problem else "")]
+        if self.problem:
+            columns.append((self.problem, 0, "error"))
+        else:
+            if self.parent:
+                columns.append((self.parent, PARENT_WIDTH, "muted"))
+            if self.more:
+                columns.append((self.more, 0, "muted"))
+        *padded, (last, _, style) = columns
+        parts += [(_padded(text, cells), each) for text, cells, each in padded]
+        return [*parts, (last, style)]
+
+
+def _padded(text: str, width: int) -> str:
+    """*text* in *width* cells, and a gap."""
+    return set_cell_size(cropped(text, width) if cell_len(text) > width else text, width + _GAP)
 
 
 def record_rows(records: Iterable[Record], now: float, *, trusted: bool) -> list[ListRow]:
@@ -35,18 +84,16 @@ def _record_row(record: Record, now: float, trusted: bool) -> ListRow:
         return ListRow((("! ", "error"), (record.problem or "", "error")), record)
     layers = "" if record.layers is None else f"{record.layers:,}"
     age, size = age_text(record.created, now), size_text(record.size)
-    notes = ", ".join(display_text(note) for note in record.notes)
     mark, style = ("! ", "error") if record.problem is not None else ("  ", "")
     if record.is_doubtful(trusted):
         mark, style = "? ", "warning"
-    return ListRow(
-        (
-            (mark, style),
-            (f"{record.kind.value:<11} {layers:>6} {age:>7} {size:>9}  ", "muted"),
-            (short_name(record.name), "" if record.problem is None else "muted"),
-            (f"  {notes}" if notes else "", "muted"),
-        ),
+    return RecordRow(
+        ((mark, style), (f"{record.kind.value:<11} {layers:>6} {age:>7} {size:>9}  ", "muted")),
         record,
+        name=short_name(record.name),
+        parent="" if record.parent is None else parent_text(record.parent),
+        more=", ".join(display_text(note) for note in record.notes),
+        problem=record.problem or "",
     )
 
 

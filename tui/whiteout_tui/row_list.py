@@ -19,6 +19,10 @@ class ListRow:
     parts: tuple[Part, ...]
     key: Hashable = None
 
+    def parts_in(self, width: int) -> list[Part]:
+        """What is shown in *width* cells, behind which it is cut off."""
+        return list(self.parts)
+
 
 class RowLines(Lines):
     """The lines of some rows."""
@@ -30,8 +34,8 @@ class RowLines(Lines):
         return len(self.rows)
 
     def parts(self, number: int, width: int) -> list[Part]:
-        """The parts of the row, whatever the width."""
-        return list(self.rows[number].parts)
+        """The parts of the row."""
+        return self.rows[number].parts_in(width)
 
     def can_be_chosen(self, number: int) -> bool:
         """Only what is no heading."""
