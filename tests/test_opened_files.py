@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from whiteout.cancel import NEVER
 from whiteout.differ import Finding, PlainFiles
-from whiteout.errors import SnapshotChanged
+from whiteout.errors import ReadError, SnapshotChanged
 from whiteout.layerentries import LayerPlan
 from whiteout.layers import Directories, Layer
 from whiteout.opening import open_pair
@@ -147,11 +149,18 @@ def tar_of(rows: Iterable[Finding | PlainFiles]) -> tuple[bytes, int]:
     return b"".join(written), in_rows
 
 
+def tar_or_error(rows: Iterable[Finding | PlainFiles]) -> tuple[bytes | str, int]:
+    try:
+        return tar_of(rows)
+    except ReadError as error:
+        return str(error), 0
+
+
 def assert_same_tar(snapshot: Snapshot, least: int) -> None:
     with snapshot.findings() as findings:
-        expected, none = tar_of(findings)
+        expected, none = tar_or_error(findings)
     with snapshot.findings_in_rows() as rows:
-        found, in_rows = tar_of(rows)
+        found, in_rows = tar_or_error(rows)
     assert found == expected
     assert none == 0 and in_rows >= least
 
@@ -207,6 +216,164 @@ def test_rows_are_nothing_but_findings_read_ahead(kinds: dict[str, int], mode: i
             if kind == 5:
                 file.chmod(mode | 0o400)
         assert_same_tar(open_pair(os.fsencode(upper), [os.fsencode(lower)], userxattr=True), 0)
+
+
+_CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # cap_net_bind_service=ep
+
+
+def _same(upper: Path, base: Path) -> None:
+    pass
+
+
+def _other_content(upper: Path, base: Path) -> None:
+    write(upper, b"uppr!")
+
+
+def _other_size(upper: Path, base: Path) -> None:
+    write(upper, b"longer")
+
+
+def _empty(upper: Path, base: Path) -> None:
+    write(upper, b"")
+
+
+def _both_empty(upper: Path, base: Path) -> None:
+    write(upper, b"")
+    write(base, b"")
+
+
+def _other_mode(upper: Path, base: Path) -> None:
+    upper.chmod(0o600)
+
+
+def _same_nanoseconds(upper: Path, base: Path) -> None:
+    write(upper, b"uppr!")
+    for file in (upper, base):
+        os.utime(file, ns=(WHOLE_SECONDS, WHOLE_SECONDS + 7))
+
+
+def _other_nanoseconds(upper: Path, base: Path) -> None:
+    os.utime(upper, ns=(WHOLE_SECONDS, WHOLE_SECONDS + 7))
+
+
+def _linked(upper: Path, base: Path) -> None:
+    os.link(upper, upper.with_suffix(".link"))
+
+
+def _only_upper(upper: Path, base: Path) -> None:
+    base.unlink()
+
+
+def _only_base(upper: Path, base: Path) -> None:
+    upper.unlink()
+
+
+def _whiteout_in_base(upper: Path, base: Path) -> None:
+    write(upper, b"")
+    write(base, b"")
+    os.setxattr(base, "user.overlay.whiteout", b"y")
+
+
+def _whiteout_in_upper(upper: Path, base: Path) -> None:
+    write(upper, b"")
+    os.setxattr(upper, "user.overlay.whiteout", b"y")
+
+
+def _whiteout_of_an_empty_file(upper: Path, base: Path) -> None:
+    _both_empty(upper, base)
+    os.setxattr(upper, "user.overlay.whiteout", b"y")
+
+
+def _capability_in_upper(upper: Path, base: Path) -> None:
+    with suppress(PermissionError):  # not everybody may give one
+        os.setxattr(upper, "security.capability", _CAPABILITY)
+
+
+def _capability_in_base(upper: Path, base: Path) -> None:
+    with suppress(PermissionError):
+        os.setxattr(base, "security.capability", _CAPABILITY)
+
+
+def _directory_in_base(upper: Path, base: Path) -> None:
+    base.unlink()
+    write(base / "below", b"")
+
+
+def _directories(upper: Path, base: Path) -> None:
+    for place in (upper, base):
+        place.unlink()
+        write(place / "below", b"")
+
+
+def _symlink_in_base(upper: Path, base: Path) -> None:
+    base.unlink()
+    base.symlink_to(upper)
+
+
+def _symlink_in_upper(upper: Path, base: Path) -> None:
+    upper.unlink()
+    upper.symlink_to(base)
+
+
+def _metacopy_in_upper(upper: Path, base: Path) -> None:
+    os.setxattr(upper, "user.overlay.metacopy", b"")
+
+
+_RELATIONS = (
+    *(_same, _other_content, _other_size, _empty, _both_empty, _other_mode),
+    *(_same_nanoseconds, _other_nanoseconds, _linked, _only_upper, _only_base),
+    *(_whiteout_in_base, _whiteout_in_upper, _whiteout_of_an_empty_file),
+    *(_capability_in_upper, _capability_in_base, _directory_in_base, _directories),
+    *(_symlink_in_base, _symlink_in_upper, _metacopy_in_upper),
+)
+_MOSTLY_THE_SAME = st.one_of(st.just(_same), st.just(_other_size), st.sampled_from(_RELATIONS))
+_EACH_AMONG_SAME = [relation for each in _RELATIONS[:-1] for relation in (_same, each, _same)]
+
+
+@example(_EACH_AMONG_SAME, "y", 0, True)
+@example(_EACH_AMONG_SAME, "", 3, True)
+@example(_EACH_AMONG_SAME, "y", 2, False)
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(_MOSTLY_THE_SAME, min_size=1, max_size=30),
+    st.sampled_from(["y", "x", ""]),
+    st.integers(0, 3),
+    st.booleans(),
+)
+def test_files_of_the_base_in_rows_make_the_same_tar(
+    relations: list[Callable[[Path, Path], None]], opaque: str, lowest: int, userxattr: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        layers = [root / "upper", root / "lower", root / "lowest"]
+        for layer in layers:
+            (layer / "d").mkdir(parents=True)
+        for number, relation in enumerate(relations):
+            below = layers[2] if lowest and number % 4 < lowest else layers[1]
+            pair = layers[0] / "d" / f"f{number:02}", below / "d" / f"f{number:02}"
+            for file in pair:
+                write(file, b"upper")
+            relation(*pair)
+        if opaque:
+            os.setxattr(layers[0] / "d", "user.overlay.opaque", opaque.encode())
+        lowers = [os.fsencode(layer) for layer in layers[1 : 3 if lowest else 2]]
+        for differ in ("overlay", "walking"):
+            snapshot = open_pair(os.fsencode(layers[0]), lowers, userxattr=userxattr, differ=differ)
+            assert_same_tar(snapshot, 0)
+
+
+def test_what_is_the_same_as_in_the_base_makes_no_finding(tmp_path: Path) -> None:
+    for layer in ("upper", "lower"):
+        for number in range(400):
+            write(tmp_path / layer / "d" / f"f{number:03}", b"same")
+    write(tmp_path / "upper" / "d" / "f200", b"diff")
+    os.setxattr(tmp_path / "upper" / "d", "user.overlay.opaque", b"y")
+    snapshot = open_pair(
+        os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")], userxattr=True
+    )
+    with snapshot.findings_in_rows() as rows:
+        paths = [row.verdict.path for row in rows if isinstance(row, Finding)]
+    assert paths == [b"/d", b"/d/f200"]
 
 
 def test_a_file_that_changes_its_size_in_a_row_is_refused(

@@ -97,6 +97,20 @@ _READINGS: tuple[tuple[str, Callable[[Comparison], _Pair]], ...] = (
 )
 
 
+def told_apart(old: os.stat_result, new: os.stat_result) -> bool:
+    """Whether the status of a regular file without a capability tells that it differs from *old*.
+
+    By the same rule: where the times are equal to the nanosecond, the content may still differ.
+    """
+    return (
+        old.st_mtime_ns != new.st_mtime_ns
+        or old.st_size != new.st_size
+        or old.st_mode != new.st_mode
+        or old.st_uid != new.st_uid
+        or old.st_gid != new.st_gid
+    )
+
+
 def compare(base: Node, upper: Node, cancel: CancelToken) -> Comparison:
     """Compare *upper* with *base* by BuildKit's rule.
 

@@ -162,7 +162,8 @@ class Standing(ABC):
                 yield finding
 
     def entries_in_rows(self) -> Iterator[Finding | PlainFiles]:
-        """As :meth:`entries`, but added plain files that follow each other come in one piece.
+        """As :meth:`entries`, but plain files that are recorded and follow each other come in one
+        piece, and plain files that are the same as in the base are left out.
 
         Raises:
             ReadError: the directory cannot be listed.
@@ -171,21 +172,32 @@ class Standing(ABC):
         """
         names = self.listing()
         position = 0
+        longest = _LONGEST_ROW
         while position < len(names):
             self.trees.cancel.check()
-            files = self._plain_files(names[position : position + _LONGEST_ROW])
-            if files:
-                yield PlainFiles(self.path, files)
-                position += len(files)
-                continue
-            finding = self._finding_or_unreadable(names[position])
-            if finding is not None:
-                yield finding
-            position += 1
+            row = names[position : position + longest]
+            passed = self._count_same(row)
+            if not passed:
+                files = self._plain_files(row)
+                passed = len(files)
+                if files:
+                    yield PlainFiles(self.path, files)
+            # What was read behind the end of a row is read again: never much more than was used.
+            longest = min(2 * longest, _LONGEST_ROW) if passed == len(row) else max(1, passed)
+            if not passed:
+                finding = self._finding_or_unreadable(names[position])
+                if finding is not None:
+                    yield finding
+                passed = 1
+            position += passed
 
     def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
-        """The first of *names*, as many as are surely added plain files; mostly all or none."""
+        """The first of *names*, as many as surely are plain files and recorded."""
         return []
+
+    def _count_same(self, names: list[bytes]) -> int:
+        """How many of *names*, from the first on, surely are plain files and not recorded."""
+        return 0
 
     def _finding_or_unreadable(self, name: bytes) -> Finding | None:
         try:
@@ -245,9 +257,17 @@ class OverlayStanding(Standing):
     def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
         if self.under_file and self.original:
             return []
-        if self.base is not None:
-            names = list(takewhile(self.base.surely_lacks, names))
-        return self.upper.read_plain_files(names)
+        files = self.upper.read_plain_files(names)
+        if self.base is None:
+            return files
+        return list(takewhile(self._surely_differs, files))
+
+    def _surely_differs(self, file: PlainFile) -> bool:
+        assert self.base is not None
+        try:
+            return self.base.surely_differs(file.name, file.status)
+        except OSError:  # which is worded where the file is judged by itself
+            return False
 
     def has_lost(self, name: bytes) -> bool:
         return self.upper.lookup_raw(name) is None
@@ -399,6 +419,11 @@ class WalkingStanding(Standing):
 
     def _is_added(self, name: bytes) -> bool:
         return name not in self._in_base
+
+    def _count_same(self, names: list[bytes]) -> int:
+        if self.base is None or names[0] not in self._in_base or names[0] not in self._listed:
+            return 0
+        return self.upper.count_same_files(self.base, names)
 
     def has_lost(self, name: bytes) -> bool:
         return name in self._listed and not self.upper.has_anywhere(name)

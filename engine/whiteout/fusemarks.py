@@ -70,6 +70,9 @@ class FuseDirectory(Directory):
         kept = [name for name in special if not name.startswith(WHITEOUT_PREFIX)]
         return list(names.union(hidden)), list({*kept, *hidden})
 
+    def surely_lacks(self, name: bytes) -> bool:
+        return super().surely_lacks(name) and super().surely_lacks(WHITEOUT_PREFIX + name)
+
     def lstat(self, name: bytes) -> os.stat_result | None:
         if name.startswith(WHITEOUT_PREFIX):
             return None
@@ -125,6 +128,9 @@ class FuseDirectory(Directory):
 
     def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
         return []  # for the same reason
+
+    def count_same_files(self, base: Directory, names: Sequence[bytes]) -> int:
+        return 0
 
     def own_attribute_names(self) -> list[str]:
         names = super().own_attribute_names()

@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 from whiteout import xattrs
 from whiteout.cancel import NEVER
 from whiteout.casefold import is_casefolded, kernel_can_casefold
+from whiteout.comparison import told_apart
 from whiteout.display import display_path
 from whiteout.entries import is_whiteout_device
 from whiteout.errors import ReadError, SnapshotChanged, changed_size, read_error
@@ -31,6 +32,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 _TYPE_BITS, _REGULAR = 0o170000, stat.S_IFREG
+_SECOND = 1_000_000_000
 #: Files of this size and larger are not read as a whole, and about so much is read in a row.
 _MAX_PLAIN, _MAX_PLAIN_ROW = 1 << 20, 1 << 18
 #: What the values made for a file take in memory, roughly.
@@ -325,8 +327,11 @@ class Directory:
         """The status of *name* with the owners that are on disk, or None where there is nothing."""
         if self._known is not None and name not in self._known:
             return None
+        descriptor = self._descriptor if self._descriptor >= 0 else self.descriptor()
         try:
-            return os.lstat(name, dir_fd=self.descriptor())
+            return os.lstat(name, dir_fd=descriptor)
+        except FileNotFoundError:
+            return None
         except OSError as error:
             if error.errno in _ABSENT:
                 return None
@@ -411,6 +416,57 @@ class Directory:
             if left <= 0:
                 break
         return found
+
+    def count_same_files(self, base: Directory, names: Sequence[bytes]) -> int:
+        """How many of *names*, from the first on, are plain files here and the same in *base*.
+
+        They are the same by the rule of :mod:`whiteout.comparison`. It ends, possibly at none,
+        before the first that is anything else, that is large, that cannot be read, or when much
+        has been read.
+        """
+        if self._irregular is None or base._irregular is None or base.idmap is not self.idmap:
+            return 0
+        irregular = self._irregular | base._irregular
+        count = 0
+        left = _MAX_PLAIN_ROW
+        for name in names:
+            if left <= 0 or name in irregular:
+                break
+            try:
+                size = self._size_if_same(base, name)
+            except OSError:
+                break
+            if size is None:
+                break
+            count += 1
+            left -= size + _COST_OF_A_FILE
+        return count
+
+    def _size_if_same(self, base: Directory, name: bytes) -> int | None:
+        upper = self._open_file(name)
+        try:
+            lower = base._open_file(name)
+            try:
+                old, new = os.fstat(lower), os.fstat(upper)
+                size = new.st_size
+                if (
+                    new.st_mode & _TYPE_BITS != _REGULAR
+                    or new.st_nlink != 1
+                    or size >= _MAX_PLAIN
+                    or told_apart(old, new)
+                    or any(map(xattrs.matters, xattrs.names(upper)))
+                    or any(map(xattrs.matters, xattrs.names(lower)))
+                ):
+                    return None
+                if new.st_mtime_ns % _SECOND == 0 and size:
+                    content = os.read(upper, size + 1)
+                    if len(content) != size or content != os.read(lower, size + 1):
+                        return None
+                return size
+            finally:
+                os.close(lower)
+        finally:
+            os.close(upper)
 
     def open_file(self, name: bytes, expected: os.stat_result) -> int:
         """A descriptor for the content of the regular file *name*, the one *expected* is of.

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from whiteout import xattrs
+from whiteout.comparison import told_apart
 from whiteout.display import display_path
 from whiteout.entries import Entry, is_whiteout_device
 from whiteout.errors import ReadError
@@ -142,16 +143,34 @@ class MergedDirectory:
             for part in self.parts:
                 part.directory.expect(lookups)
 
-    def surely_lacks(self, name: bytes) -> bool:
-        """Whether :meth:`expect` found out that no part has *name*."""
-        return all(part.directory.surely_lacks(name) for part in self.parts)
-
     def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
         """The first of *names* in the topmost part, where they are plain files.
 
         See :meth:`whiteout.layers.Directory.read_plain_files`.
         """
         return self.parts[0].directory.read_plain_files(names)
+
+    def count_same_files(self, base: MergedDirectory, names: Sequence[bytes]) -> int:
+        """How many of *names*, from the first on, surely are the same plain files in *base*.
+
+        Asked are the topmost parts, see :meth:`whiteout.layers.Directory.count_same_files`.
+        """
+        if not (self.parts and base.parts):
+            return 0
+        upper, lower = self.parts[0].directory, base.parts[0].directory
+        return upper.count_same_files(lower, names) if type(upper) is type(lower) else 0
+
+    def surely_differs(self, name: bytes, status: os.stat_result) -> bool:
+        """Whether *name* is not there, or told apart from the plain file that *status* is of.
+
+        Raises:
+            OSError: a layer cannot be read.
+        """
+        for part in self.parts:
+            found = part.directory.lstat(name)
+            if found is not None:
+                return told_apart(found, status)
+        return True
 
     def lookup(self, name: bytes) -> Node | None:
         """What the view shows as *name*, or None where there is nothing or a whiteout."""
@@ -251,6 +270,8 @@ class MergedDirectory:
                 break
             search.check(self.view, node)
             part = candidates.popleft()
+            if part.directory.surely_lacks(search.components[0]) and len(search.components) == 1:
+                continue
             last = part.layer == 0 if self.view.goes_elsewhere else not candidates
             if last and self.view.data_roots and not node.is_directory:
                 last = False
