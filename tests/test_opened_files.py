@@ -163,6 +163,9 @@ def assert_same_tar(snapshot: Snapshot, least: int) -> None:
         found, in_rows = tar_or_error(rows)
     assert found == expected
     assert none == 0 and in_rows >= least
+    everything = list(snapshot.changes(skipped=True))
+    recorded = [v for v in everything if v.kind is not None or v.reason is Reason.UNREADABLE]
+    assert list(snapshot.changes()) == recorded
 
 
 @pytest.mark.parametrize("differ", ["overlay", "walking"])

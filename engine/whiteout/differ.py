@@ -18,7 +18,7 @@ order. Neither holds a list of the tree.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import takewhile
@@ -161,6 +161,15 @@ class Standing(ABC):
             if finding is not None:
                 yield finding
 
+    def changed_entries(self) -> Iterator[Finding]:
+        """As :meth:`entries`, but plain files that are the same as in the base are left out.
+
+        Raises:
+            ReadError: the directory cannot be listed.
+            Cancelled: the token was cancelled.
+        """
+        return cast(Iterator[Finding], self._in_rows(lambda names: []))
+
     def entries_in_rows(self) -> Iterator[Finding | PlainFiles]:
         """As :meth:`entries`, but plain files that are recorded and follow each other come in one
         piece, and plain files that are the same as in the base are left out.
@@ -170,6 +179,11 @@ class Standing(ABC):
             SnapshotChanged: a plain file has not the size that it said.
             Cancelled: the token was cancelled.
         """
+        return self._in_rows(self._plain_files)
+
+    def _in_rows(
+        self, plain_files: Callable[[list[bytes]], list[PlainFile]]
+    ) -> Iterator[Finding | PlainFiles]:
         names = self.listing()
         position = 0
         longest = _LONGEST_ROW
@@ -178,7 +192,7 @@ class Standing(ABC):
             row = names[position : position + longest]
             passed = self._count_same(row)
             if not passed:
-                files = self._plain_files(row)
+                files = plain_files(row)
                 passed = len(files)
                 if files:
                     yield PlainFiles(self.path, files)
@@ -576,10 +590,11 @@ def step_into(standing: Standing, finding: Finding) -> Standing | None:
         raise read_error("read", finding.verdict.path, error) from error
 
 
-def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
+def walk(root: Standing, *, removed: bool = False, same: bool = True) -> Iterator[Finding]:
     """The full stream, depth first in byte order.
 
-    What is implied by a removed directory is among it only with *removed*.
+    What is implied by a removed directory is among it only with *removed*; without *same*, plain
+    files that are the same as in the base are left out.
 
     What cannot be read comes as a finding with :attr:`Reason.UNREADABLE`; a directory that cannot
     be listed gets one after its own.
@@ -587,25 +602,29 @@ def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
     Raises:
         Cancelled: the token was cancelled.
     """
-    return cast(Iterator[Finding], _walk(root, removed=removed, in_rows=False))
+    entries = Standing.entries if same else Standing.changed_entries
+    return cast(Iterator[Finding], _walk(root, entries, removed=removed))
+
+
+_Entries = Callable[[Standing], Iterator[Finding | PlainFiles]]
 
 
 def walk_in_rows(root: Standing) -> Iterator[Finding | PlainFiles]:
-    """As :func:`walk`, with the added plain files of a directory in rows, read.
+    """As :func:`walk` without what is the same, with recorded plain files in rows, read.
 
     Raises:
         Cancelled: the token was cancelled.
         SnapshotChanged: a plain file has not the size that it said.
     """
-    return _walk(root, removed=False, in_rows=True)
+    return _walk(root, Standing.entries_in_rows, removed=False)
 
 
-def _walk(root: Standing, *, removed: bool, in_rows: bool) -> Iterator[Finding | PlainFiles]:
+def _walk(root: Standing, entries_of: _Entries, *, removed: bool) -> Iterator[Finding | PlainFiles]:
     stack: list[tuple[Standing, Iterator[Finding | PlainFiles]]] = []
     below: Standing | None = root
     while True:
         if below is not None:
-            stack.append((below, _listed(below, in_rows)))
+            stack.append((below, _listed(below, entries_of)))
             below = None
         standing, entries = stack[-1]
         finding = next(entries, None)
@@ -689,9 +708,9 @@ def _raising(error: ReadError) -> Iterator[Finding]:
     raise error
 
 
-def _listed(standing: Standing, in_rows: bool) -> Iterator[Finding | PlainFiles]:
+def _listed(standing: Standing, entries_of: _Entries) -> Iterator[Finding | PlainFiles]:
     try:
-        yield from standing.entries_in_rows() if in_rows else standing.entries()
+        yield from entries_of(standing)
     except SnapshotChanged:
         raise
     except ReadError as error:

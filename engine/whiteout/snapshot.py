@@ -185,7 +185,7 @@ class Snapshot:
             Cancelled: *cancel* was cancelled.
         """
         with self.reading(cancel) as root:
-            for finding in walk(root):
+            for finding in walk(root, same=skipped):
                 verdict = finding.verdict
                 if skipped or verdict.kind is not None or verdict.reason is Reason.UNREADABLE:
                     yield verdict
