@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 
@@ -15,6 +14,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 def digest_of(data: bytes) -> str:
     """The digest of *data*."""
+    import hashlib
+
     return f"{ALGORITHM}:{hashlib.sha256(data).hexdigest()}"
 
 

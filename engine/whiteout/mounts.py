@@ -8,7 +8,6 @@ option that is not known is refused. How the kernel reads options is another sub
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from whiteout.display import display_text
@@ -117,6 +116,8 @@ def mounts_from_json(document: str | bytes) -> MountPair:
     Raises:
         UsageError: the document is malformed.
     """
+    import json
+
     if isinstance(document, bytes):
         document = document.decode("utf-8", "surrogateescape")
     try:
@@ -135,6 +136,8 @@ def mounts_from_json(document: str | bytes) -> MountPair:
 
 def mounts_to_json(pair: MountPair) -> str:
     """The document that :func:`mounts_from_json` reads back as *pair*, ASCII on one line."""
+    import json
+
     return json.dumps(
         {
             side: [

@@ -9,24 +9,22 @@ has its snapshots there, in the namespace ``buildkit`` (``worker/runc/runc.go``,
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from whiteout.display import display_path
 from whiteout.errors import ReadError, reason_of
-from whiteout.sources.bolt import open_bolt
-from whiteout.sources.buildkitmeta import CacheRecord, cache_records
-from whiteout.sources.containerd import group_of, store_records, unreadable
 from whiteout.sources.containerdroots import StoreRoot, store_roots
 from whiteout.sources.docker import data_roots
-from whiteout.sources.dockerbuild import build_records
 from whiteout.sources.model import Kind, LayerStack, Record
-from whiteout.sources.naming import choose
-from whiteout.sources.places import Place
 from whiteout.sources.processes import processes
 from whiteout.sources.root import Root
+
+if TYPE_CHECKING:
+    from whiteout.sources.buildkitmeta import CacheRecord
+    from whiteout.sources.places import Place
 
 _USUAL = b"/var/lib/buildkit"
 _USUAL_IN_HOME = b".local/share/buildkit"
@@ -84,6 +82,8 @@ class BuildKitSource:
 
     def resolve(self, scheme: str, rest: str, root: Root) -> Record:
         """The record with the id, snapshot or description *rest*."""
+        from whiteout.sources.naming import choose
+
         return choose(self.discover(root), rest, f"{scheme}:{rest}")
 
 
@@ -149,13 +149,20 @@ def _places_of_its_own(root: Root) -> Iterator[tuple[bytes, Root]]:
 
 def _configured(root: Root, config: bytes) -> Iterator[tuple[bytes, Root]]:
     with suppress(ReadError, ValueError, RecursionError):
-        path = tomllib.loads(root.read(config, 1 << 20).decode()).get("root")
+        content = root.read(config, 1 << 20).decode()
+        import tomllib
+
+        path = tomllib.loads(content).get("root")
         if isinstance(path, str) and path.startswith("/"):
             for place in root.places(os.fsencode(path)):
                 yield place, root
 
 
 def _worker_records(worker: WorkerRoot, root: Root) -> Iterator[Record]:
+    from whiteout.sources.bolt import open_bolt
+    from whiteout.sources.buildkitmeta import cache_records
+    from whiteout.sources.containerdstore import group_of, unreadable
+
     try:
         known = list(cache_records(open_bolt(worker.records)))
     except ReadError as error:
@@ -206,7 +213,11 @@ def _without_twins(known: list[CacheRecord]) -> Iterator[CacheRecord]:
 
 def _snapshots(worker: WorkerRoot, root: Root) -> Iterator[Record]:
     """The snapshots of *worker*: its own, or those that Docker or containerd keeps for it."""
+    from whiteout.sources.containerdstore import group_of, store_records
+
     if worker.docker is not None and worker.has_graph_driver:
+        from whiteout.sources.dockerbuild import build_records
+
         yield from build_records(worker.docker, group_of("buildkit", worker))
         return
     if os.path.lexists(worker.meta):
@@ -223,6 +234,8 @@ def _build_step(
     worker: WorkerRoot, known: CacheRecord, snapshot: Record | None, steps: dict[str, str]
 ) -> Record:
     """The record of *known*, whose layer is *snapshot*; *steps* are descriptions by key."""
+    from whiteout.sources.containerdstore import group_of
+
     notes = tuple(filter(None, (known.type, *known.images)))
     record = Record(
         target=f"buildkit:{known.id}",

@@ -52,17 +52,6 @@ _PREFIXES = ("localhost/", "docker.io/library/", "docker.io/")
 _LATEST = ":latest"
 
 
-def is_storage_root(path: bytes) -> bool:
-    """Whether the directory at *path* looks like a store, or may not be looked into."""
-    try:
-        names = os.listdir(path)
-    except PermissionError:
-        return path.endswith(b"containers/storage")
-    except OSError:
-        return False
-    return any(name.endswith((b"-layers", b"-images", b"-containers")) for name in names)
-
-
 @dataclass(frozen=True, slots=True)
 class _Home:
     """One directory that holds layers: the store itself or an additional image store."""

@@ -7,22 +7,15 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from whiteout.errors import UsageError, WhiteoutError
-from whiteout.sources.dockerroot import DataRoot, is_data_root
-from whiteout.sources.documents import read_object, text
 from whiteout.sources.model import Kind, Record
-from whiteout.sources.naming import choose
-from whiteout.sources.places import (
-    Place,
-    choose_among,
-    named_place,
-    place_of,
-    split_target,
-)
 from whiteout.sources.processes import processes
 from whiteout.sources.root import Root
-from whiteout.sources.subids import remapped_map
+
+if TYPE_CHECKING:
+    from whiteout.sources.places import Place
 
 _DATA_ROOTS = (b"/var/lib/docker", b"/var/snap/docker/common/var-lib-docker")
 _CONFIGURATION = b"/etc/docker/daemon.json"
@@ -42,10 +35,16 @@ class DockerSource:
     def discover(self, root: Root) -> Iterator[Record]:
         """Containers, images and layers of every data root that is found."""
         for place in data_roots(root):
+            from whiteout.sources.dockerroot import DataRoot
+
             yield from DataRoot(place).records()
 
     def resolve(self, scheme: str, rest: str, root: Root) -> Record:
         """The container, image or layer that is called *rest*, or whose id begins so."""
+        from whiteout.sources.dockerroot import DataRoot
+        from whiteout.sources.naming import choose
+        from whiteout.sources.places import choose_among, named_place, split_target
+
         path, name = split_target(rest)
         target = f"{scheme}:{rest}"
         if path is None:
@@ -79,11 +78,26 @@ def _images_in_containerd(root: Root) -> Iterator[Record]:
             yield replace(record, aliases=tuple(aliases))
 
 
+def is_data_root(path: bytes) -> bool:
+    """Whether the directory at *path* looks like a data root, or may not be looked into."""
+    try:
+        names = set(os.listdir(path))
+    except PermissionError:
+        return os.path.basename(path) == b"docker"
+    except OSError:
+        return False
+    if b"image" in names and names & {b"overlay2", b"fuse-overlayfs"}:
+        return True
+    return b"containers" in names and bool(names & {b"image", b"containerd", b"buildkit"})
+
+
 def data_roots(root: Root) -> Iterator[Place]:
     """Every data root below *root*, the system's first."""
     seen = set()
     for path, named in _candidates(root):
         if path not in seen and is_data_root(path):
+            from whiteout.sources.places import place_of
+
             seen.add(path)
             with suppress(OSError):
                 yield from _with_remapped(place_of(root, path, named=named))
@@ -101,6 +115,8 @@ def _running(root: Root) -> Iterator[Place]:
             with suppress(OSError):
                 found = root.resolve(path)
                 if is_data_root(found):
+                    from whiteout.sources.places import place_of
+
                     yield place_of(root, found, named=True)
 
 
@@ -120,7 +136,12 @@ def _candidates(root: Root) -> Iterator[tuple[bytes, bool]]:
 def _configured(root: Root, path: bytes) -> tuple[bytes, ...]:
     """The data root that a daemon.json names, by its key of today or the old one."""
     with suppress(OSError, WhiteoutError):
-        document = read_object(root.resolve(path))
+        resolved = root.resolve(path)
+        if not os.path.lexists(resolved):
+            return ()
+        from whiteout.sources.documents import read_object, text
+
+        document = read_object(resolved)
         place = os.fsencode(text(document, "data-root") or text(document, "graph"))
         if place.startswith(b"/") and b"\0" not in place:
             return (place,)
@@ -142,6 +163,8 @@ def _remapped(place: Place) -> Place:
     match = _REMAPPED.fullmatch(os.path.basename(place.path))
     if match is None:
         return place
+    from whiteout.sources.subids import remapped_map
+
     with suppress(UsageError):  # ids that no user can have
         return replace(place, idmap=remapped_map(place.root, int(match[1]), int(match[2])))
     return place

@@ -56,19 +56,6 @@ _SETTINGS = (
 _BUILD_SNAPSHOTS = b"buildkit/snapshots.db"
 
 
-def is_data_root(path: bytes) -> bool:
-    """Whether the directory at *path* looks like a data root, or may not be looked into."""
-    try:
-        names = set(os.listdir(path))
-    except PermissionError:
-        return os.path.basename(path) == b"docker"
-    except OSError:
-        return False
-    if b"image" in names and names & {b"overlay2", b"fuse-overlayfs"}:
-        return True
-    return b"containers" in names and bool(names & {b"image", b"containerd", b"buildkit"})
-
-
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """What the layer database says of an image layer, by its chain id."""

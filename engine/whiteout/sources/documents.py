@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from whiteout.digests import check_digest, digest_of
@@ -137,6 +136,8 @@ def _at(document: Document, keys: tuple[str, ...]) -> Any:
 
 def seconds(moment: str) -> float | None:
     """A time of RFC 3339 in seconds since the epoch; None where it is none, or Go's zero time."""
+    from datetime import datetime
+
     try:
         stamp = datetime.fromisoformat(moment)
         value = stamp.timestamp()

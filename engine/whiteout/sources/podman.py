@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from whiteout.errors import UsageError, WhiteoutError
-from whiteout.sources.containersstorage import StorageRoot, is_storage_root
 from whiteout.sources.model import Record
-from whiteout.sources.places import choose_among, named_place, place_of, split_target
 from whiteout.sources.root import Root
+
+if TYPE_CHECKING:
+    from whiteout.sources.containersstorage import StorageRoot
 
 _GRAPH_ROOT = b"/var/lib/containers/storage"
 _RUN_ROOT = b"/run/containers/storage"
@@ -43,6 +44,9 @@ class PodmanSource:
 
     def resolve(self, scheme: str, rest: str, root: Root) -> Record:
         """The container, image or layer that is called *rest*, or whose id begins so."""
+        from whiteout.sources.containersstorage import StorageRoot
+        from whiteout.sources.places import choose_among, named_place, split_target
+
         path, name = split_target(rest)
         target = f"{scheme}:{rest}"
         if path is None:
@@ -55,11 +59,25 @@ class PodmanSource:
         return choose_among([store.records() for store in stores], name, target)
 
 
+def is_storage_root(path: bytes) -> bool:
+    """Whether the directory at *path* looks like a store, or may not be looked into."""
+    try:
+        names = os.listdir(path)
+    except PermissionError:
+        return path.endswith(b"containers/storage")
+    except OSError:
+        return False
+    return any(name.endswith((b"-layers", b"-images", b"-containers")) for name in names)
+
+
 def storage_roots(root: Root) -> Iterator[StorageRoot]:
     """Every store below *root*: that of this user first, then the system's, then the others'."""
     seen = set()
     for path, run_root, image_stores, named in _candidates(root):
         if path not in seen and is_storage_root(path):
+            from whiteout.sources.containersstorage import StorageRoot
+            from whiteout.sources.places import place_of
+
             seen.add(path)
             with suppress(OSError):
                 place = place_of(root, path, named=named)

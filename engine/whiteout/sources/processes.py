@@ -41,13 +41,20 @@ def processes(*programs: bytes) -> Iterator[Process]:
     for number in sorted(numbers):
         directory = b"/proc/%d" % number
         with suppress(OSError):
-            with open(directory + b"/comm", "rb") as file:
-                name = file.read().rstrip(b"\n")
-            if name not in programs:
+            if _name_of(directory) not in programs:
                 continue
             with open(directory + b"/cmdline", "rb") as file:
                 arguments = tuple(file.read().rstrip(b"\0").split(b"\0"))
             yield Process(number, arguments, root_of(number))
+
+
+def _name_of(directory: bytes) -> bytes:
+    """The name of a program; there are many of them, and a file object costs more than the rest."""
+    descriptor = os.open(directory + b"/comm", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 64).rstrip(b"\n")
+    finally:
+        os.close(descriptor)
 
 
 def root_of(number: int) -> Root:
