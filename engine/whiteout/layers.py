@@ -327,8 +327,8 @@ class Directory:
         """The status of *name* with the owners that are on disk, or None where there is nothing."""
         if self._known is not None and name not in self._known:
             return None
-        descriptor = self._descriptor if self._descriptor >= 0 else self.descriptor()
         try:
+            descriptor = self._descriptor if self._descriptor >= 0 else self.descriptor()
             return os.lstat(name, dir_fd=descriptor)
         except FileNotFoundError:
             return None
