@@ -18,6 +18,8 @@ from support.overlay import overlay, stack_options
 from support.trees import Dir, File, lines, make
 from support.views import comparable, kernel_view, our_view
 from whiteout import layers as layers_module
+from whiteout import verity
+from whiteout.display import display_path
 from whiteout.errors import ReadError, RefusedError
 from whiteout.export import export_to_file
 from whiteout.following import Following
@@ -27,11 +29,23 @@ from whiteout.mountinfo import find_mount
 from whiteout.opening import open_mount, open_pair
 from whiteout.snapshot import Snapshot
 from whiteout.sources.mounts import record_of_mount
+from whiteout.verdicts import Opaque
+from whiteout.verity import Verity
+from whiteout.wording import explanation
 from whiteout_tui.main import main
 
 
 def content_of(snapshot: Snapshot, directory: Path) -> dict[str, bytes | None]:
-    """The entries of the layer with their content; no record of it may be a mark of overlayfs."""
+    """The entries of the layer with their content.
+
+    No record of it may be a mark of overlayfs, and every mark must be explained.
+    """
+    for verdict in snapshot.changes(skipped=True):
+        told = "\n".join(explanation(verdict))
+        assert (verdict.redirect is None) or display_path(verdict.redirect) in told
+        assert ("(metacopy)" in told) is verdict.metacopy
+        assert ("It is opaque" in told) is (verdict.opaque is Opaque.YES)
+        assert ("It is a whiteout" in told) is verdict.whiteout
     target = directory / "layer.tar"
     export_to_file(snapshot, os.fsencode(target), media_type=TAR)
     found: dict[str, bytes | None] = {}
@@ -172,6 +186,121 @@ def test_data_only_layers(tmp_path: Path) -> None:
         snapshot = opened(merged)
         assert lines(snapshot) == ["D /f", "A /g"]
         assert content_of(snapshot, tmp_path) == {".wh.f": b"", "g": b"stored"}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "redirect", [b"", b"a/b", b"/", b"//a", b"/a/", b".", b"..", b"/a/../b", b"n" * 300]
+)
+def test_a_redirect_that_is_malformed(tmp_path: Path, redirect: bytes) -> None:
+    """A name that is too long is none of these: it is found nowhere, and hides what is below."""
+    mark = Dir({"new": File(b"n")}, xattrs={"trusted.overlay.redirect": redirect})
+    upper = make(tmp_path / "upper", {"d": mark})
+    lower = make(tmp_path / "lower", {"d": {"old": File(b"o")}, "a": {"b": {"x": File(b"x")}}})
+    assert b"/d/old" not in agree([upper, lower], FOLLOW)
+    snapshot = open_pair(os.fsencode(upper), [os.fsencode(lower)])
+    if len(redirect) > 255:
+        assert set(content_of(snapshot, tmp_path)) == {"d", "d/.wh.old", "d/new"}
+        return
+    with pytest.raises(ReadError, match="malformed overlay redirect"):
+        content_of(snapshot, tmp_path)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("option", ["xino=on", "uuid=on", "uuid=null", "override_creds"])
+def test_options_that_change_nothing_of_this(tmp_path: Path, option: str) -> None:
+    lower = make(tmp_path / "lower", {"d": {"f": File(b"f"), "g": File(b"g")}})
+    with mounted(tmp_path, 1, [lower], option) as merged:
+        (merged / "d" / "f").write_bytes(b"changed")
+        snapshot = opened(merged)
+        assert snapshot.doubts == ()
+        assert content_of(snapshot, tmp_path) == {"d": None, "d/f": b"changed"}
+
+
+@pytest.mark.root
+def test_a_mount_of_lower_layers_alone(tmp_path: Path) -> None:
+    lower = make(tmp_path / "lower", {"d": {"old": File(b"o")}})
+    upper = make(tmp_path / "upper", {"d": {"new": File(b"n")}})
+    with overlay(tmp_path / "merged", stack_options([os.fsencode(p) for p in (upper, lower)])):
+        snapshot = opened(tmp_path / "merged")
+        assert lines(snapshot) == ["A /d/new"]
+        assert content_of(snapshot, tmp_path) == {"d": None, "d/new": b"n"}
+
+
+def metacopy_layers(tmp_path: Path, mark: bytes) -> tuple[Path, Path]:
+    """A file whose metadata lie above its data, with *mark* as the value of its metacopy mark."""
+    above = File(bytes(4), 0o600, xattrs={"trusted.overlay.metacopy": mark})
+    return make(tmp_path / "upper", {"f": above}), make(tmp_path / "lower", {"f": File(b"data")})
+
+
+#: ``struct ovl_metacopy``: version, length, flags, algorithm SHA-256, and a digest.
+DIGEST = bytes([0, 36, 0, 1]) + bytes(range(32))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mark", [b"", bytes([0, 4, 0, 0]), DIGEST, b"more than a header"])
+def test_a_metacopy_mark_with_a_digest(tmp_path: Path, mark: bytes) -> None:
+    """Where the mount checks no digests, whatever is behind the mark counts for nothing."""
+    upper, lower = metacopy_layers(tmp_path, mark)
+    assert agree([upper, lower], FOLLOW) == {b"/f"}
+    snapshot = open_pair(os.fsencode(upper), [os.fsencode(lower)])
+    assert content_of(snapshot, tmp_path) == {"f": b"data"}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mark", [b"y", b"xyz"])
+def test_a_metacopy_mark_that_is_malformed(tmp_path: Path, mark: bytes) -> None:
+    upper, lower = metacopy_layers(tmp_path, mark)
+    assert agree([upper, lower], FOLLOW) == {b"/f"}  # both cannot show it
+    snapshot = open_pair(os.fsencode(upper), [os.fsencode(lower)])
+    with pytest.raises(ReadError, match="malformed metacopy mark"):
+        content_of(snapshot, tmp_path)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("mode", "mark", "words"),
+    [
+        ("on", b"", None),
+        ("on", DIGEST, "does not have"),
+        ("on", bytes([1, 36, 0, 1]) + bytes(32), "malformed"),
+        ("require", b"", "no fs-verity digest"),
+        ("require", DIGEST, "does not have"),
+        ("off", DIGEST, None),
+    ],
+)
+def test_a_mount_that_checks_digests(
+    tmp_path: Path, mode: str, mark: bytes, words: str | None
+) -> None:
+    upper, lower = metacopy_layers(tmp_path, mark)
+    work = make(tmp_path / "work", {})
+    stack = stack_options([os.fsencode(lower)], os.fsencode(upper), os.fsencode(work))
+    options = f"redirect_dir=on,metacopy=on,verity={mode}".encode()
+    with overlay(tmp_path / "merged", [options, *stack]) as merged:
+        snapshot = opened(merged)
+        if words is None:
+            assert (merged / "f").read_bytes() == b"data"
+            assert content_of(snapshot, tmp_path) == {"f": b"data"}
+            return
+        with pytest.raises(OSError, match="Input/output"):
+            (merged / "f").read_bytes()
+        with pytest.raises(ReadError, match=rf"{words}.*verity={mode}"):
+            content_of(snapshot, tmp_path)
+
+
+def test_the_digest_that_a_file_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer of the kernel is made up: few kernels and filesystems have fs-verity."""
+
+    def measured(descriptor: int, request: int, answer: bytearray, mutate: bool) -> int:
+        assert answer[:4] == b"\0\0\x40\0"
+        answer[:36] = b"\1\0\x20\0" + bytes(range(32))
+        return 0
+
+    monkeypatch.setattr(verity.fcntl, "ioctl", measured)
+    for mode in (Verity.ON, Verity.REQUIRE):
+        assert verity.problem_of(DIGEST, -1, mode) is None
+        problem = verity.problem_of(DIGEST[:-1] + b"x", -1, mode)
+        assert problem is not None and "does not have" in problem
 
 
 @pytest.mark.root

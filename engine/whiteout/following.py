@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from whiteout.verity import Verity
+
 if TYPE_CHECKING:
     from whiteout.mountoptions import OverlayOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What a mount follows: ``redirect_dir`` and ``metacopy``.
+    """What a mount follows: ``redirect_dir`` and ``metacopy``; and what it checks, ``verity``.
 
     Where it does not, the kernel refuses to show the entry (EPERM, ``ovl_check_follow_redirect``).
     ``top_is_upper`` tells that the topmost layer is an upperdir, from where the kernel does not go
@@ -26,6 +28,7 @@ class Following:
     redirects: bool = True
     metacopy: bool = True
     top_is_upper: bool = False
+    verity: Verity = Verity.OFF
 
 
 FOLLOW_ALL = Following()
@@ -78,4 +81,5 @@ def following_of(options: OverlayOptions, defaults: KernelDefaults) -> Following
         redirects=mode in ("on", "follow"),
         metacopy=metacopy,
         top_is_upper=options.upperdir is not None,
+        verity=options.verity,
     )

@@ -11,10 +11,11 @@ import os
 import stat
 from dataclasses import dataclass
 
-from whiteout.display import display_name
+from whiteout.display import display_name, display_path
 from whiteout.entries import is_whiteout_device
 from whiteout.errors import ReadError
 from whiteout.layers import Directory, Marks
+from whiteout.verity import is_malformed
 
 TRUSTED_PREFIX = "trusted.overlay."
 USER_PREFIX = "user.overlay."
@@ -22,12 +23,16 @@ USER_PREFIX = "user.overlay."
 
 @dataclass(frozen=True, slots=True)
 class EntryMarks:
-    """The marks on one entry. ``opaque`` is ``b"y"``, ``b"x"`` or empty."""
+    """The marks on one entry. ``opaque`` is ``b"y"``, ``b"x"`` or empty.
+
+    ``digest`` is the value of the metacopy mark, empty or with what :mod:`whiteout.verity` reads.
+    """
 
     opaque: bytes = b""
     redirect: bytes | None = None
     metacopy: bool = False
     whiteout: bool = False
+    digest: bytes = b""
 
 
 UNMARKED = EntryMarks()
@@ -46,6 +51,7 @@ def read_marks(directory: Directory, name: bytes, marks: Marks, present: list[st
 
     Raises:
         OSError: an attribute cannot be read.
+        ReadError: the metacopy mark is malformed, and the kernel refuses to show the entry.
     """
     if (
         not present
@@ -56,6 +62,7 @@ def read_marks(directory: Directory, name: bytes, marks: Marks, present: list[st
     opaque = b""
     redirect: bytes | None = None
     metacopy = whiteout = False
+    digest: bytes | None = None
     for prefix in _prefixes(marks):
         if not opaque and prefix + "opaque" in present:
             value = directory.attribute(name, prefix + "opaque")
@@ -66,7 +73,12 @@ def read_marks(directory: Directory, name: bytes, marks: Marks, present: list[st
         if prefix + "redirect" in present:
             redirect = directory.attribute(name, prefix + "redirect")
         metacopy = prefix + "metacopy" in present
-    return EntryMarks(opaque, redirect or None, metacopy, whiteout)
+        if metacopy:
+            digest = directory.attribute(name, prefix + "metacopy")
+            if digest and is_malformed(digest):
+                path = directory.path + b"/" + name
+                raise ReadError(f"{display_path(path)} has a malformed metacopy mark", path)
+    return EntryMarks(opaque, redirect, metacopy, whiteout, digest or b"")
 
 
 def is_whiteout(directory: Directory, name: bytes, status: os.stat_result, marks: Marks) -> bool:

@@ -24,6 +24,7 @@ from whiteout.following import FOLLOW_ALL, Following
 from whiteout.idmap import OVERFLOW_ID
 from whiteout.layers import Directories, Directory, Layer, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks, has_whiteout, read_marks, redirected
+from whiteout.verity import problem_of
 
 _PLAIN = Marks.PLAIN
 #: From how many look-ups on it pays to list the directory of each layer first.
@@ -503,10 +504,10 @@ class Node:
 
         Raises:
             SnapshotChanged: something else is there by now.
-            ReadError: it is a metacopy and no layer has the data.
+            ReadError: it is a metacopy and no layer has the data, or not those of its digest.
         """
         if self.status.st_size and self.part.marks is not _PLAIN and self.marks.metacopy:
-            return self._open_data()
+            return self._open_checked_data()
         if self._file >= 0:
             descriptor, self._file = self._file, -1
             return descriptor
@@ -517,6 +518,22 @@ class Node:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def _open_checked_data(self) -> int:
+        descriptor = self._open_data()
+        try:
+            verity = self.directory.view.following.verity
+            problem = problem_of(self.marks.digest, descriptor, verity)
+            if problem is not None:
+                raise ReadError(
+                    f"{display_path(self.path)} {problem}, so this mount does not open it"
+                    f" (verity={verity.value})",
+                    self.path,
+                )
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def _open_data(self) -> int:
         lower, components = self.directory.below(self)

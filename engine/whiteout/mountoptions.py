@@ -17,8 +17,10 @@ from whiteout.display import display_text
 from whiteout.errors import MountError
 from whiteout.mounts import Mount
 from whiteout.octal import decode_octal
+from whiteout.verity import Verity
 
 _QUOTED = re.compile(rb"\\(.?)", re.DOTALL)
+_VERITY = {mode.value.encode(): mode for mode in Verity}
 _SPECIAL = re.compile(rb"[\\:,]")
 _OPTION = re.compile(rb"(?:[^\\,]|\\.?)+", re.DOTALL)
 _LAYER_OR_COLONS = re.compile(rb"(?:[^\\:]|\\.?)+|:+", re.DOTALL)
@@ -40,6 +42,7 @@ class OverlayOptions:
     userxattr: bool = False
     redirect_dir: str | None = None
     metacopy: bool | None = None
+    verity: Verity = Verity.OFF
     volatile: bool = False
     others: tuple[bytes, ...] = ()
 
@@ -126,6 +129,7 @@ class _Layers:
 def _read(options: list[bytes]) -> OverlayOptions:
     layers = _Layers()
     upperdir = workdir = redirect_dir = metacopy = None
+    verity = Verity.OFF
     userxattr = volatile = False
     others: list[bytes] = []
     for option in options:
@@ -143,6 +147,8 @@ def _read(options: list[bytes]) -> OverlayOptions:
                 redirect_dir = display_text(value.decode("utf-8", "surrogateescape"))
             case b"metacopy":
                 metacopy = value == b"on"
+            case b"verity":
+                verity = _VERITY.get(value, Verity.REQUIRE)
             case _ if option == b"userxattr":
                 userxattr = True
             case _ if option in (b"volatile", b"fsync=volatile"):
@@ -159,6 +165,7 @@ def _read(options: list[bytes]) -> OverlayOptions:
         userxattr=userxattr,
         redirect_dir=redirect_dir,
         metacopy=metacopy,
+        verity=verity,
         volatile=volatile,
         others=tuple(others),
     )
