@@ -161,7 +161,8 @@ class RegistryHttp:
 
     def pause(self, attempt: int, wanted: str = "") -> None:
         """Wait before another attempt, *wanted* seconds or longer each time."""
-        seconds = float(wanted) if wanted.isdigit() else 0.1 * 2**attempt
+        told = wanted.isascii() and wanted.isdigit()
+        seconds = float(wanted) if told else 0.1 * 2**attempt
         end = time.monotonic() + min(seconds, _LONGEST_PAUSE)
         while (left := end - time.monotonic()) > 0:
             self._cancel.check()
@@ -186,7 +187,7 @@ class RegistryHttp:
         length: int,
         stream: bool,
     ) -> Answer:
-        address = urllib.parse.urljoin(f"{self._base}/v2/{self.repository}/", url)
+        address = self._joined(f"{self._base}/v2/{self.repository}/", url)
         for _ in range(_MAX_REDIRECTS):
             sent = dict(headers)
             if self._authorization and address.startswith(f"{self._base}/"):
@@ -195,8 +196,17 @@ class RegistryHttp:
             location = answer.headers.get("location", "")
             if answer.status not in _REDIRECTS or method not in ("GET", "HEAD") or not location:
                 return answer
-            address = urllib.parse.urljoin(address, location)
+            address = self._joined(address, location)
         raise StoreError(f"the registry {display_text(self.host)} redirects without end")
+
+    def _joined(self, address: str, url: str) -> str:
+        try:
+            return urllib.parse.urljoin(address, url)
+        except ValueError:  # such as brackets that hold no IPv6 address
+            raise self._no_address() from None
+
+    def _no_address(self) -> StoreError:
+        return StoreError(f"the registry {display_text(self.host)} gave an address that is none")
 
     def _send(
         self,
@@ -207,9 +217,13 @@ class RegistryHttp:
         length: int,
         stream: bool,
     ) -> Answer:
-        parts = urllib.parse.urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise StoreError(f"the registry {display_text(self.host)} gave an address without host")
+        try:
+            parts = urllib.parse.urlsplit(address)
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            known = False
+        if not known or not address.isascii():
+            raise self._no_address()
         if parts.scheme == "http" and self._base.startswith("https:") and self._settled:
             raise StoreError(
                 f"the registry {display_text(self.host)} leads from TLS to plain HTTP; refused"
