@@ -404,6 +404,26 @@ def test_odd_label_databases(store: ContentStore, tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_a_link_that_is_put_there_in_the_last_moment(store: ContentStore, tmp_path: Path) -> None:
+    """Between the look at the file and SQLite's opening of it."""
+    digest = put(store, b"data", a="b")
+    path = Path(store.path, "metadata.db")
+    elsewhere = tmp_path / "metadata.db"
+    for there in (True, False):
+        path.rename(elsewhere) if there else elsewhere.unlink()
+        path.unlink(missing_ok=True)
+        path.symlink_to(elsewhere)
+        labels = LabelStore(os.fspath(path))
+        labels._exists = lambda: True  # type: ignore[method-assign]
+        before = elsewhere.read_bytes() if there else None
+        with pytest.raises(StoreError), labels.editing(digest):
+            raise AssertionError("it was opened")
+        with pytest.raises(StoreError):
+            labels.read(digest)
+        assert elsewhere.exists() is there
+        assert before is None or elsewhere.read_bytes() == before
+
+
 def test_a_layout_is_made_once(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "st\nore \udcff"
     store = ContentStore(path)

@@ -339,6 +339,23 @@ def test_no_part_that_is_a_symlink_leads_out(copy: Path, engine: Podman) -> None
     check_links_out(copy, "var/lib/containers/storage", engine.root, ["podman"], LINKS)
 
 
+def test_a_layer_that_leads_out_of_its_store(run: Run, copy: Path) -> None:
+    """Whoever owns a store does not choose what of the host the administrator reads as a layer."""
+    (copy / "outside").mkdir()
+    (copy / "outside/SECRET").touch()
+    top = Path(run("list", "--json", "podman:two", "--root", copy).objects()[0]["path"])
+    top.rename(copy / "aside")
+    top.symlink_to("/outside")
+    try:
+        outcome = run("changes", "--root", copy, "podman:two")
+        assert outcome.status == 1
+        assert b"leads out of its store" in outcome.stderr
+        assert b"SECRET" not in outcome.stdout
+    finally:
+        top.unlink()
+        (copy / "aside").rename(top)
+
+
 def test_layers_that_are_below_themselves(run: Run, copy: Path) -> None:
     path = copy / "var/lib/containers/storage/overlay-layers/layers.json"
     layers = json.loads(path.read_text())

@@ -17,9 +17,6 @@ from contextlib import contextmanager, suppress
 from whiteout.display import display_path
 from whiteout.errors import StoreError, reason_of
 
-#: Bytes after which the kernel is asked to write to the disk.
-_WINDOW = 8 << 20
-
 _ADVICE = {
     errno.ENOSPC: "; free some space or choose another store",
     errno.EDQUOT: "; free some space or choose another store",
@@ -28,6 +25,7 @@ _ADVICE = {
     errno.EACCES: "; choose a store that you may write, or change its permissions",
     errno.EPERM: "; choose a store that you may write, or change its permissions",
     errno.ELOOP: "; a symbolic link stands where the store needs a file or directory of its own",
+    errno.EINVAL: "; what stands where the store needs a file is no regular file",
     errno.ENOTDIR: (
         "; a symbolic link, or something else that is no directory, stands where the store "
         "needs a directory"
@@ -118,17 +116,6 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def start_writeback(descriptor: int, before: int, after: int) -> None:
-    """Let the kernel begin to write to the disk, when a file grew from *before* to *after* bytes.
-
-    The ``fsync`` at its end finds little left to wait for then. Does nothing for what is no file.
-    """
-    first, last = before // _WINDOW * _WINDOW, after // _WINDOW * _WINDOW
-    if last > first:
-        with suppress(OSError):
-            os.posix_fadvise(descriptor, first, last - first, os.POSIX_FADV_DONTNEED)
 
 
 def replace_file(name: str, directory: int, content: bytes, *, durable: bool = True) -> None:

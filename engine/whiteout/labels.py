@@ -94,8 +94,8 @@ class LabelStore:
             StoreError: the database cannot be read or written.
             UsageError: see :func:`check_labels`.
         """
-        self._exists()
-        with self._connected("rwc") as db:
+        self._make()
+        with self._connected() as db:
             db.execute("BEGIN IMMEDIATE")
             if not _version(db):
                 for statement in _SCHEMA:
@@ -115,15 +115,29 @@ class LabelStore:
         except OSError as error:
             raise store_error("read the labels in", self._path, error) from None
         if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"{self._shown} is not a regular file; move it away")
+            raise self._irregular()
         return True
+
+    def _irregular(self) -> StoreError:
+        return StoreError(f"{self._shown} is not a regular file; move it away")
+
+    def _make(self) -> None:
+        """An empty file where there is none: SQLite's own way would follow a symlink to make it."""
+        if not self._exists():
+            try:
+                flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+                os.close(os.open(self._path, flags, 0o644))
+            except FileExistsError:
+                pass
+            except OSError as error:
+                raise store_error("write the labels in", self._path, error) from None
 
     @property
     def _shown(self) -> str:
         return display_path(os.fsencode(self._path))
 
     @contextmanager
-    def _connected(self, mode: str) -> Iterator[sqlite3.Connection]:
+    def _connected(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
         import sqlite3
         from urllib.parse import quote
 
@@ -133,6 +147,8 @@ class LabelStore:
                 address, uri=True, timeout=self._timeout, isolation_level=None
             )
             with closing(connection) as db:
+                if not self._is_own(db):
+                    raise self._irregular()
                 db.execute("PRAGMA trusted_schema = OFF")
                 db.execute("PRAGMA synchronous = EXTRA")
                 if _version(db) not in (0, _VERSION):
@@ -143,6 +159,19 @@ class LabelStore:
                 yield db
         except sqlite3.Error as error:
             raise self._error(error) from None
+
+    def _is_own(self, db: sqlite3.Connection) -> bool:
+        """Whether the file that SQLite opened is the one in the store.
+
+        SQLite resolves symlinks first, and then follows none. So one that somebody put in place of
+        the file a moment ago shows in the name of what was opened.
+        """
+        db.text_factory = bytes
+        opened: bytes = db.execute("PRAGMA database_list").fetchone()[2]
+        db.text_factory = str
+        directory, name = os.path.split(os.path.abspath(os.fsencode(self._path)))
+        found, opened_name = os.path.split(opened)
+        return name == opened_name and os.path.samefile(directory, found)
 
     def _error(self, error: sqlite3.Error) -> StoreError:
         name = getattr(error, "sqlite_errorname", "")

@@ -47,16 +47,20 @@ def mount_points() -> tuple[bytes, ...]:
         return ()
 
 
-def open_root(path: bytes, mounts: Sequence[bytes], *, guarded: bool = False) -> int:
+def open_root(
+    path: bytes, mounts: Sequence[bytes], *, guarded: bool = False, store: bytes = b""
+) -> int:
     """A descriptor of the layer's directory at *path*, which may be a symlink.
 
     *mounts* are the :func:`mount_points` of this process. A *guarded* one is opened so that the
     kernel allows nothing but reading files, directories and links in it, where it can be had.
+    Below the directory *store* no symlink is followed: whoever may write there is not to choose
+    what of the host is read as a layer.
 
     Raises:
         OSError: it cannot be opened.
     """
-    return _open(path, mounts, guarded)[0]
+    return _open(path, mounts, guarded, store)[0]
 
 
 def hidden_by_mount(path: bytes, mounts: Sequence[bytes]) -> bytes | None:
@@ -72,8 +76,10 @@ def hidden_by_mount(path: bytes, mounts: Sequence[bytes]) -> bytes | None:
     return point
 
 
-def _open(path: bytes, mounts: Sequence[bytes], guarded: bool) -> tuple[int, bytes | None]:
-    descriptor = os.open(path, _DIRECTORY)
+def _open(
+    path: bytes, mounts: Sequence[bytes], guarded: bool, store: bytes = b""
+) -> tuple[int, bytes | None]:
+    descriptor = _open_in(store, path) if store else os.open(path, _DIRECTORY)
     point = _mount_inside(descriptor, mounts)
     if point is None and not guarded:
         return descriptor, None
@@ -83,6 +89,20 @@ def _open(path: bytes, mounts: Sequence[bytes], guarded: bool) -> tuple[int, byt
         return descriptor, point
     os.close(descriptor)
     return alone, None
+
+
+def _open_in(store: bytes, path: bytes) -> int:
+    names = path.removeprefix(store.rstrip(b"/") + b"/").split(b"/")
+    if not names[0] or b".." in names:
+        raise NotADirectoryError(errno.ENOTDIR, "not in its store")
+    descriptor = os.open(store, _DIRECTORY)
+    for name in names:
+        try:
+            below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = below
+    return descriptor
 
 
 def _mount_inside(descriptor: int, mounts: Sequence[bytes]) -> bytes | None:

@@ -30,7 +30,8 @@ from whiteout.layerroots import mount_points, open_root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+#: A name that is too long for a filesystem is not there: the kernel takes it so, too.
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 _TYPE_BITS, _REGULAR = 0o170000, stat.S_IFREG
 _SECOND = 1_000_000_000
 #: Files of this size and larger are not read as a whole, and about so much is read in a row.
@@ -39,6 +40,8 @@ _MAX_PLAIN, _MAX_PLAIN_ROW = 1 << 20, 1 << 18
 _COST_OF_A_FILE = 512
 #: Of how many entries that are no regular files a directory remembers the names.
 _MAX_REMEMBERED = 1 << 16
+#: Of how many entries a directory remembers the names for what is looked for in it.
+_MAX_KNOWN = 1 << 18
 
 
 class Marks(Flag):
@@ -60,7 +63,7 @@ class Layer:
 
     Without ``idmap`` the ids on disk are the container's. ``fuse`` tells that fuse-overlayfs wrote
     it, whose own marks count, too. A layer in an ``archive`` is read from there, and ``path`` is
-    what it is called.
+    what it is called. Below ``store``, where it is given, no symlink of ``path`` is followed.
     """
 
     path: bytes
@@ -68,6 +71,7 @@ class Layer:
     idmap: IdMap | None = None
     fuse: bool = False
     archive: HasDirectories | None = field(default=None, compare=False, repr=False)
+    store: bytes = field(default=b"", compare=False, repr=False)
 
 
 class PlainFile(NamedTuple):
@@ -113,6 +117,7 @@ class Directories:
         self._mounts = mount_points()
         self._may_be_casefolded = kernel_can_casefold()
         self._guarded: set[Directory] = set()
+        self._stores: dict[Directory, bytes] = {}
 
     def __enter__(self) -> Directories:
         return self
@@ -141,7 +146,7 @@ class Directories:
             self._files.pop().close_file()
 
     def root(self, layer: Layer, *, guarded: bool = False) -> Directory:
-        """The directory of *layer*, whose path may be a symlink; opened at once.
+        """The directory of *layer*, whose path may be a symlink, but not in its store; opened now.
 
         For *guarded* see :func:`whiteout.layerroots.open_root`.
 
@@ -158,6 +163,8 @@ class Directories:
         directory = kind(self, None, layer.path, layer.idmap)
         if guarded:
             self._guarded.add(directory)
+        if layer.store:
+            self._stores[directory] = layer.store
         try:
             directory.descriptor()
         except OSError as error:
@@ -198,7 +205,8 @@ class Directories:
     def _opened(self, directory: Directory) -> int:
         if directory.parent is None:
             guarded = directory in self._guarded
-            return open_root(directory.name, self._mounts, guarded=guarded)
+            store = self._stores.get(directory, b"")
+            return open_root(directory.name, self._mounts, guarded=guarded, store=store)
         return os.open(directory.name, _DIRECTORY, dir_fd=directory.parent.descriptor())
 
 
@@ -302,10 +310,11 @@ class Directory:
     def expect(self, lookups: int) -> None:
         """Prepare for that many calls of :meth:`lstat`, many of them for names that do not exist.
 
-        The directory is listed, unless it is much longer than what is looked for in it.
+        The directory is listed, unless it is very long, or much longer than what is looked for in
+        it.
         """
         known = set()
-        left = 2 * lookups
+        left = min(2 * lookups, _MAX_KNOWN)
         with os.scandir(b"/proc/self/fd/%d" % self.descriptor()) as entries:
             for entry in entries:
                 known.add(entry.name)

@@ -258,7 +258,7 @@ def open_stack(
     number = layers.last - layers.first + 1
     marks = Marks.BOTH if stack.fuse else stack.marks
     merged = tuple(
-        Layer(each.path, marks, each.idmap, stack.fuse, each.archive)
+        Layer(each.path, marks, each.idmap, stack.fuse, each.archive, each.store)
         for each in stack.layers[layers.first :]
     )
     base = merged[number:]

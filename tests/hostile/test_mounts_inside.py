@@ -124,3 +124,20 @@ def test_a_snapshot_is_read_through_the_guard(tmp_path: Path) -> None:
         directory = root.upper.parts[0].directory
         with pytest.raises(OSError, match="Read-only"):
             os.open("new", os.O_WRONLY | os.O_CREAT, dir_fd=directory.descriptor())
+
+
+def test_below_a_store_no_symlink_is_followed(tmp_path: Path) -> None:
+    """Not even one that is put there between the look at a layer and its opening."""
+    store = tmp_path / "store"
+    make(tmp_path / "outside", {"diff": {"SECRET": File(b"SECRET")}})
+    make(store, {"a": {"diff": {"f": File(b"f")}}, "b": Symlink(b"../outside"), "c": {}})
+    (store / "c/diff").symlink_to(tmp_path / "outside/diff")
+    (tmp_path / "link").symlink_to(store)
+    for place in (store, tmp_path / "link"):
+        root = os.fsencode(place)
+        os.close(layerroots.open_root(root + b"/a/diff", (), store=root))
+        for name in (b"/b/diff", b"/c/diff", b"/../outside/diff", b"/a/../../outside/diff"):
+            with pytest.raises(NotADirectoryError):
+                layerroots.open_root(root + name, (), store=root)
+        with pytest.raises(NotADirectoryError):
+            layerroots.open_root(os.fsencode(tmp_path / "outside/diff"), (), store=root)

@@ -271,6 +271,7 @@ def stack_of(directory: bytes, name: str, label: str, kind: Kind, owner: Place) 
                 entry.created,
                 entry.size if entry.kind is SnapshotKind.COMMITTED else None,
                 owner.idmap,
+                store=snapshotter.store,
             )
         )
     guard = snapshotter.guard(chain)

@@ -322,9 +322,11 @@ class StorageRoot:
         layers = []
         for position, layer in enumerate(self._chain(top)):
             inner = _idmap(layer.document) or (own if position == 0 else None)
+            path, store = self._directory(layer, label)
             layers.append(
                 StackLayer(
-                    path=self._directory(layer, label),
+                    path=path,
+                    store=store,
                     name=label if position == 0 else layer.id,
                     kind=kind if position == 0 else Kind.IMAGE_LAYER,
                     created=seconds(text(layer.document, "created")),
@@ -340,10 +342,12 @@ class StorageRoot:
             fuse=self._fuse,
         )
 
-    def _directory(self, layer: _Layer, label: str) -> bytes:
+    def _directory(self, layer: _Layer, label: str) -> tuple[bytes, bytes]:
+        """The directory of a layer, and the one of its driver that it lies in."""
         root = self._place.root
         directory = layer.home.layer(layer.id)
         try:
+            store = root.settle(os.path.dirname(directory))
             path = root.settle(os.path.join(directory, b"diff"))
             composed = os.path.lexists(os.path.join(os.path.dirname(path), b"composefs-data"))
         except OSError as error:
@@ -358,7 +362,12 @@ class StorageRoot:
                 f"cannot open {display_text(label)}: its layer {display_path(path)} is not there"
                 " or cannot be looked at"
             )
-        return path
+        if path != os.path.join(store, os.fsencode(layer.id), b"diff"):
+            raise MountError(
+                f"cannot open {display_text(label)}: {display_path(directory)} leads out of its"
+                f" store, to {display_path(path)}; name that directory if you want to see it"
+            )
+        return path, store
 
     @cached_property
     def _fuse(self) -> bool:

@@ -478,17 +478,24 @@ class Graph:
         paths = [self._resolved(os.path.join(self._home, top, b"diff"))]
         for link in filter(None, lower.split(b":")):
             paths.append(self._resolved(os.path.join(self._home, link)))
+        store = self._resolved(self._home)
         for path in paths:
             if not os.path.isdir(path):
                 raise MountError(
                     f"cannot open {display_text(label)}: its layer {display_path(path)} is not"
                     " there or cannot be looked at"
                 )
+            if not path.startswith(store + b"/"):
+                raise MountError(
+                    f"cannot open {display_text(label)}: its layer {display_path(path)} is not in"
+                    f" {display_path(store)}; name that directory if you want to see it"
+                )
         return LayerStack(
             label=label,
             layers=tuple(
-                self._stack_layer(path, kind if position == 0 else None, label)
+                replace(layer, store=store)
                 for position, path in enumerate(paths)
+                for layer in (self._stack_layer(path, kind if position == 0 else None, label),)
             ),
             marks=self._place.marks,
             fuse=self._driver == "fuse-overlayfs",

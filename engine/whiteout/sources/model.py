@@ -44,7 +44,8 @@ class StackLayer:
 
     ``name`` is the owner's name for it, as it stands (not yet printable). ``size`` is in bytes and
     ``created`` in seconds since the epoch; both None where nobody recorded them. ``idmap`` maps the
-    owners on disk to the container's; None where they are the container's.
+    owners on disk to the container's; None where they are the container's. ``store`` is the
+    directory of an engine that the layer lies in; below it the path has no symlinks.
     """
 
     path: bytes
@@ -55,6 +56,7 @@ class StackLayer:
     idmap: IdMap | None = None
     archive: HasDirectories | None = field(default=None, compare=False, repr=False)
     """Where the layer is read from when it is no directory; ``path`` is what it is called then."""
+    store: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,13 +101,25 @@ class Snapshotter:
             current = entry.parent
         return tuple(found)
 
+    @property
+    def store(self) -> bytes:
+        """The directory in which the layers are.
+
+        Raises:
+            ReadError: it cannot be found.
+        """
+        return self._settled(b"snapshots")
+
     def path(self, entry: SnapshotEntry) -> bytes:
         """The layer of *entry*.
 
         Raises:
             ReadError: it cannot be found.
         """
-        path = os.path.join(self.directory, b"snapshots", b"%d" % entry.number, b"fs")
+        return self._settled(b"snapshots", b"%d" % entry.number, b"fs")
+
+    def _settled(self, *names: bytes) -> bytes:
+        path = os.path.join(self.directory, *names)
         try:
             return self._root.settle(path)
         except OSError as error:
@@ -119,7 +131,7 @@ class Snapshotter:
         Raises:
             OSError: they cannot be listed.
         """
-        names = os.listdir(self._root.settle(os.path.join(self.directory, b"snapshots")))
+        names = os.listdir(self.store)
         return frozenset(int(name) for name in names if name.isdigit() and name.isascii())
 
     def guard(self, chain: tuple[SnapshotEntry, ...]) -> ChainGuard:
