@@ -119,7 +119,8 @@ class Ingest:
             _remove(self._parent, self._name, self._directory)
         for descriptor in (self.data, self._directory, self._parent):
             if descriptor >= 0:
-                os.close(descriptor)
+                with suppress(OSError):  # what counts was synced before
+                    os.close(descriptor)
 
 
 def _lock(parent: int, name: str, ref: str) -> int:

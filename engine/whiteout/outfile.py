@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from whiteout.display import display_path
+from whiteout.durable import open_regular, try_lock
 from whiteout.errors import StoreError, reason_of
 
 
@@ -45,23 +47,28 @@ def file_target(target: bytes | int) -> Iterator[int]:
 
 @contextmanager
 def _unnamed_file(target: bytes) -> Iterator[int]:
-    """A file without a name, put in place of *target* when the block ends well."""
+    """A file without a name, put in place of *target* when the block ends well.
+
+    Where the filesystem has no files without a name it is called ``.NAME.RANDOM.partial``. It is
+    locked, so that others know what a process left that was killed, and remove it.
+    """
     directory, name = os.path.split(target)
-    partial = b".%s.%d.partial" % (name[:200], os.getpid())
     try:
         parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise write_error(target, error) from error
+    partial = _partial_name(name)
     named = False
     descriptor = -1
     try:
+        _sweep(parent, name)
         try:
             descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+            _lock(descriptor)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
                 raise
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-            descriptor = os.open(partial, flags, 0o666, dir_fd=parent)
+            descriptor, partial = _named_file(parent, name)
             named = True
         yield descriptor
         os.fsync(descriptor)
@@ -79,7 +86,44 @@ def _unnamed_file(target: bytes) -> Iterator[int]:
                 os.unlink(partial, dir_fd=parent)
         for opened in (descriptor, parent):
             if opened >= 0:
-                os.close(opened)
+                with suppress(OSError):  # what counts was synced before
+                    os.close(opened)
+
+
+def _partial_name(name: bytes) -> bytes:
+    return b".%s.%s.partial" % (name[:200], os.urandom(8).hex().encode())
+
+
+def _named_file(parent: int, name: bytes) -> tuple[int, bytes]:
+    """A new file for *name* that nobody sweeps, and what it is called."""
+    while True:
+        partial = _partial_name(name)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        descriptor = os.open(partial, flags, 0o666, dir_fd=parent)
+        if _lock(descriptor) and os.fstat(descriptor).st_nlink:
+            return descriptor, partial
+        os.close(descriptor)  # swept in the moment before it was locked
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether nobody else holds a file; also where there are no locks, as then nobody sweeps."""
+    try:
+        return try_lock(descriptor)
+    except OSError:
+        return True
+
+
+def _sweep(parent: int, name: bytes) -> None:
+    """Remove from the directory *parent* what killed processes left of a file *name*."""
+    left = re.compile(rb"\.%b\.[0-9a-f]{16}\.partial" % re.escape(name[:200]), re.DOTALL)
+    for found in filter(left.fullmatch, map(os.fsencode, os.listdir(parent))):
+        with suppress(OSError):
+            descriptor = open_regular(os.fsdecode(found), parent)
+            try:
+                if try_lock(descriptor):
+                    os.unlink(found, dir_fd=parent)
+            finally:
+                os.close(descriptor)
 
 
 def write_error(target: bytes | int, error: OSError) -> StoreError:

@@ -32,6 +32,15 @@ _WRITING = [
     ("unlinkat", "EIO", True),
     ("flock", "ENOLCK", True),
 ]
+#: What writes a file instead of a store; a link is made of a file without a name.
+_WRITING_FILES = [
+    ("write", "ENOSPC", False),
+    ("fsync", "EIO", False),
+    ("linkat", "EIO", False),
+    ("renameat", "EIO", False),
+    ("getdents64", "EIO", True),
+    ("flock", "ENOLCK", True),
+]
 _READING = [
     ("read", "EIO", True),
     ("getdents64", "EIO", True),
@@ -49,18 +58,21 @@ _RUN = """
 import hashlib, json, mmap, os, pathlib, shutil, signal, subprocess, sys
 from whiteout.contentstore import ContentStore
 from whiteout.errors import WhiteoutError
-from whiteout.export import export_to_store
+from whiteout.export import export_to_file, export_to_store
 from whiteout.mediatypes import GZIP
 from whiteout.opening import open_pair
 
-upper, lower, place, call, error, most = sys.argv[1:]
+upper, lower, place, call, error, most, kind = sys.argv[1:]
 store, log = place + "/store", place + "/log"
 told = mmap.mmap(-1, 4096)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 
 def export(store):
     snapshot = open_pair(os.fsencode(upper), [os.fsencode(lower)], userxattr=True)
-    return export_to_store(snapshot, ContentStore(store), media_type=GZIP).diff_id
+    if kind == "store":
+        return export_to_store(snapshot, ContentStore(store), media_type=GZIP).diff_id
+    os.makedirs(store, exist_ok=True)
+    return export_to_file(snapshot, os.fsencode(store + "/layer"), media_type=GZIP).digest
 
 def outcome():
     try:
@@ -96,7 +108,12 @@ for number in range(1, int(most) + 1):
     index = pathlib.Path(store, "index.json")
     if index.exists():
         json.loads(index.read_bytes())
-    if export(store) != right or os.listdir(store + "/ingest"):
+    if kind == "file":
+        for left in os.listdir(store):
+            content = pathlib.Path(store, left).read_bytes()
+            if left != "layer" or "sha256:" + hashlib.sha256(content).hexdigest() != right:
+                broken.append(left)
+    if export(store) != right or (kind == "store" and os.listdir(store + "/ingest")):
         broken.append("the next export")
     shutil.rmtree(store)
     print(json.dumps([number, injected, told[:].rstrip(bytes(1)).decode(), broken]))
@@ -130,16 +147,20 @@ def directories(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def faults(
-    directories: tuple[Path, Path], place: Path, call: str, error: str
+    directories: tuple[Path, Path], place: Path, call: str, error: str, kind: str
 ) -> Iterator[tuple[int, int, str, list[str]]]:
-    told = python(_RUN, *directories, place, call, error, str(_MOST))
+    told = python(_RUN, *directories, place, call, error, str(_MOST), kind)
     assert told.status == 0, told
     for line in told.stdout.splitlines():
         yield tuple(json.loads(line))
 
 
 @pytest.mark.peer("strace")
-@pytest.mark.parametrize(("call", "error", "spare"), _WRITING + _READING)
+@pytest.mark.parametrize(
+    ("call", "error", "spare", "kind"),
+    [(*fault, "store") for fault in _WRITING + _READING]
+    + [(*fault, "file") for fault in _WRITING_FILES],
+)
 def test_any_system_call_may_fail(
     directories: tuple[Path, Path],
     tmp_path: Path,
@@ -147,14 +168,15 @@ def test_any_system_call_may_fail(
     call: str,
     error: str,
     spare: bool,
+    kind: str,
 ) -> None:
     ended: Counter[str] = Counter()
-    for number, injected, outcome, broken in faults(directories, tmp_path, call, error):
+    for number, injected, outcome, broken in faults(directories, tmp_path, call, error, kind):
         assert not broken, (number, outcome, broken)
         assert outcome.startswith(("right", "sentence: ")), (number, outcome)
         if injected and not spare:
             assert outcome.startswith("sentence: "), f"the failed {call} {number} was not noticed"
         if injected:
             ended[outcome.partition(":")[0]] += 1
-    tell(f"{call} {error}: {ended.total()} failures injected, {dict(ended)}")
+    tell(f"{kind}: {call} {error}: {ended.total()} failures injected, {dict(ended)}")
     assert ended.total() > 0, f"no {call} was made"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import pytest
 
 from support.commands import python
 from support.trees import File, make
+from whiteout import outfile
 from whiteout.contentstore import ContentStore
 from whiteout.export import export_to_file, export_to_store
 from whiteout.labels import UNCOMPRESSED
@@ -124,11 +126,29 @@ def test_a_file_is_the_old_one_or_the_new_one(
     place.mkdir()
     target = place / "layer"
     kill_often(directories, target, "file", tell)
-    snapshot = opened(*directories)
-    again = tmp_path / "again.tar"
-    export_to_file(snapshot, os.fsencode(again), media_type=TAR)
-    left = [entry.name for entry in place.iterdir() if entry.name != "layer"]
-    assert all(name.startswith(".layer.") and name.endswith(".partial") for name in left)
     content = target.read_bytes()
     store = ContentStore(tmp_path / "store")
     assert verify_blob(store, store.add(content).digest).ok
+    export_to_file(opened(*directories), os.fsencode(target), media_type=TAR)
+    assert os.listdir(place) == ["layer"], "the next export swept what was left"
+
+
+@pytest.mark.parametrize("unnamed", [True, False], ids=["without a name", "by name"])
+def test_what_others_left_of_a_file_is_swept_and_nothing_else(
+    directories: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unnamed: bool
+) -> None:
+    """Where the filesystem has files without a name, and where a file has one from the start."""
+    if not unnamed:
+        monkeypatch.setattr(outfile.os, "O_TMPFILE", os.O_RDONLY | os.O_DIRECTORY)
+    place = tmp_path / "place"
+    place.mkdir()
+    dead, alive = place / f".l[a]y.{'0' * 16}.partial", place / f".l[a]y.{'1' * 16}.partial"
+    kept = [alive.name, f".l[a]y.{'2' * 16}.partial", ".l[a]y.partial", f".lay.{'0' * 16}.partial"]
+    for path in (dead, *(place / name for name in kept)):
+        path.touch()
+    (place / kept[1]).unlink()
+    os.mkfifo(place / kept[1])
+    with alive.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        export_to_file(opened(*directories), os.fsencode(place / "l[a]y"), media_type=TAR)
+    assert sorted(os.listdir(place)) == sorted(["l[a]y", *kept])
