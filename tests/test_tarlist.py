@@ -101,6 +101,16 @@ def test_many_entries_take_little_memory_and_each_is_found() -> None:
         entries[20_000]
 
 
+def test_few_large_headers_are_kept_together() -> None:
+    entries = EntryList()
+    for number in range(40):
+        large = TarHeader(b"%03d" % number + b"\xff" * 300_000, TypeFlag.FILE, size=number)
+        entries.add(entry_of(large))
+    assert entries.memory < 2_000_000
+    assert [entries[number].size for number in range(40)] == list(range(40))
+    assert len(entries) == 40
+
+
 def endless() -> Iterator[bytes]:
     number = 0
     while True:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from whiteout.sources.root import Root
     from whiteout.verdicts import Verdict
 
+#: Bytes of a document with mounts; of 500 layers it has about 100,000.
+_MAX_DOCUMENT = 16 << 20
+
 #: Opens the app on a snapshot, or on the picker when there is none, with the store to export to and
 #: the root below which the picker looks; gives the exit status.
 OpenApp = Callable[["Snapshot | None", str | None, "Root", bool], int]
@@ -144,13 +147,19 @@ def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
 def _read_document(name: str) -> bytes:
     try:
         if name == "-":
-            return sys.stdin.buffer.read()
-        with open(name, "rb") as file:
-            return file.read()
+            document = sys.stdin.buffer.read(_MAX_DOCUMENT + 1)
+        else:
+            with open(name, "rb") as file:
+                document = file.read(_MAX_DOCUMENT + 1)
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError):
             raise UsageError(f"{display_text(name)} is not a file name") from None
         raise read_error("read the mounts from", os.fsencode(name), error) from error
+    if len(document) > _MAX_DOCUMENT:
+        raise UsageError(
+            f"{display_text(name)} has more than {_MAX_DOCUMENT:,} bytes; give the mounts in JSON"
+        )
+    return document
 
 
 def _complete(words: Sequence[str]) -> int:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CHUNK = 256 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+#: What some engines read besides, but OCI's images have not.
+_OTHER_MAGICS = {b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
 _ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f
 _ZSTD_MAX_BLOCK = 128 * 1024
 _ZSTD_DEFAULT_LEVEL = 3
@@ -208,7 +210,15 @@ def open_decompressor(readable: Readable) -> Decompressed:
         return Decompressed(GZIP, _gzip_chunks(source))
     if magic == _ZSTD_MAGIC or _is_skippable(magic):
         return Decompressed(ZSTD, _zstd_chunks(source))
+    for other, name in _OTHER_MAGICS.items():
+        if source.peek(len(other)) == other and source.peek(262)[257:] != b"ustar":
+            return Decompressed(TAR, _refused(name))
     return Decompressed(TAR, iter(source.some, b""))
+
+
+def _refused(name: str) -> Iterator[bytes]:
+    raise DamagedStream(f"it is compressed by {name}, which is not read here; use gzip or zstd")
+    yield b""
 
 
 def _gzip_chunks(source: _Input) -> Iterator[bytes]:

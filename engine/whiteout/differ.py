@@ -578,12 +578,25 @@ def find(root: Standing, path: bytes) -> tuple[Standing, Finding]:
     return standing, finding
 
 
+#: How long the path of a directory may be, in bytes, and how many directories one in the other:
+#: the paths of all that are above an entry are in memory. No path that is opened whole is longer
+#: than 4,096 bytes.
+_MAX_PATH, _MAX_DEPTH = 1 << 16, 1 << 13
+
+
 def step_into(standing: Standing, finding: Finding) -> Standing | None:
     """As :meth:`Standing.descend`, with errors in words.
 
     Raises:
-        ReadError: the directory cannot be read.
+        ReadError: the directory cannot be read, or is too deep.
     """
+    path = finding.verdict.path
+    if len(path) > _MAX_PATH or (len(path) > _MAX_DEPTH and path.count(b"/") > _MAX_DEPTH):
+        raise ReadError(
+            f"{display_path(path[:80])}… is too deep: directories are read down to"
+            f" {_MAX_DEPTH:,} levels and paths of {_MAX_PATH:,} bytes",
+            path,
+        )
     try:
         return standing.descend(finding)
     except OSError as error:

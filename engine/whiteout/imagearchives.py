@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _CHUNK = 1 << 20
-_MAX_JSON = 16 << 20
+_MAX_JSON = 8 << 20
 _CONTAINERD_NAME = "io.containerd.image.name"
 
 
@@ -66,6 +66,7 @@ class ImageArchive:
         self.path = path
         self._shown = display_path(os.fsencode(path))
         self._digests: dict[str, bytes] = {}
+        self._blobs: dict[bytes, tuple[str, int]] = {}
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             weakref.finalize(self, os.close, self._descriptor)
@@ -186,19 +187,24 @@ class ImageArchive:
         """The descriptor of the layer at *path*; uncompressed, its digest is the diffID."""
         with self._open(path) as file:
             media_type = open_decompressor(file).media_type
-        digest = diff_id
-        size = 0
-        with self._open(path) as file:
-            if media_type == TAR:
-                size = file.seek(0, os.SEEK_END)
-            else:
-                found = hashlib.sha256()
-                while chunk := file.read(_CHUNK):
-                    found.update(chunk)
-                    size += len(chunk)
-                digest = f"{ALGORITHM}:{found.hexdigest()}"
+        if media_type == TAR:
+            with self._open(path) as file:
+                digest, size = diff_id, file.seek(0, os.SEEK_END)
+        else:
+            if path not in self._blobs:  # the list may name one blob very often
+                self._blobs[path] = self._hashed(path)
+            digest, size = self._blobs[path]
         self._digests[digest] = path
         return Descriptor(media_type, digest, size)
+
+    def _hashed(self, path: bytes) -> tuple[str, int]:
+        """The digest and the size of the file at *path*."""
+        found, size = hashlib.sha256(), 0
+        with self._open(path) as file:
+            while chunk := file.read(_CHUNK):
+                found.update(chunk)
+                size += len(chunk)
+        return f"{ALGORITHM}:{found.hexdigest()}", size
 
 
 def _spooled(chunks: Iterator[bytes], spool: int, limit: int) -> Iterator[bytes]:

@@ -43,6 +43,8 @@ _LAYER_TYPES = {
 #: Bytes of a manifest, an index or a config (containerd and registries allow 4 MiB).
 _MAX_JSON = 8 * 1024 * 1024
 _MAX_DEPTH = 4
+#: Images of one index, and layers of one image: twice as many as overlayfs mounts.
+_MAX_IMAGES, _MAX_LAYERS = 1000, 1000
 _CHUNK = 1024 * 1024
 
 
@@ -235,6 +237,10 @@ def _of_platform(index: Json, shown: str, platform: Platform | None) -> Descript
     entries = index.get("manifests")
     if not isinstance(entries, list) or not entries:
         raise StoreError(f"{shown} is an index without images")
+    if len(entries) > _MAX_IMAGES:
+        raise StoreError(
+            f"{shown} is an index of {len(entries):,} images; at most {_MAX_IMAGES:,} are read"
+        )
     found = [(platform_of(entry.get("platform")), entry) for entry in entries if _is_object(entry)]
     known = [(said, entry) for said, entry in found if said is None or said.os != "unknown"]
     if len(known) == 1 and platform is None:
@@ -308,6 +314,8 @@ def diff_ids_of(config: Json, shown: str) -> list[str]:
     diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(diff_ids, list) or not all(isinstance(one, str) for one in diff_ids):
         raise StoreError(f"{shown} is malformed: its config has no diffIDs")
+    if len(diff_ids) > _MAX_LAYERS:
+        raise StoreError(f"{shown} has {len(diff_ids):,} layers; at most {_MAX_LAYERS:,} are read")
     try:
         return [check_digest(diff_id) for diff_id in diff_ids]
     except UsageError as error:

@@ -28,7 +28,8 @@ _INDEX = "index.json"
 _VERSION = "1.0.0"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 REF_NAME = "org.opencontainers.image.ref.name"
-_MAX_INDEX = 16 * 1024 * 1024
+#: Bytes of an index, enough for 25,000 tags; as objects it may take twenty times as much memory.
+_MAX_INDEX = 8 * 1024 * 1024
 _OWN_NAMES = frozenset({_MARKER, _INDEX, "blobs", "ingest"})
 
 #: A JSON object as the json module reads it.

@@ -15,8 +15,10 @@ from whiteout.errors import WhiteoutError
 
 BLOCK = 512
 _ZEROS = bytes(BLOCK)
-#: Of extended headers and GNU's long names; the same limit as in Go's reader.
-_MAX_SPECIAL = 1024 * 1024
+#: Bytes of an extended header or of GNU's long name; the same limit as in Go's reader.
+MAX_SPECIAL = 1024 * 1024
+#: Bytes of all of them that stand before one entry.
+MAX_BEFORE = 4 * MAX_SPECIAL
 _HEADER_ONLY = frozenset(b"123456")
 _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK, _SPARSE = b"xgLKS"
 
@@ -91,7 +93,7 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
     """
     source = _Source(chunks)
     number, first, pending = 0, True, False
-    before = b""
+    before = bytearray()
     extended: dict[bytes, bytes] = {}
     while True:
         header = source.read(BLOCK)
@@ -114,8 +116,10 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
         if kind in (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK):
             content = _special(source, size, where)
             pending = pending or kind != _PAX_GLOBAL
-            if kind != _PAX_GLOBAL and len(before) < _MAX_SPECIAL:
+            if kind != _PAX_GLOBAL:
                 before += header + content + bytes(-size % BLOCK)
+                if len(before) > MAX_BEFORE:
+                    raise TarProblem(f"the extended headers of {where} are too large together")
             if kind == _PAX:
                 extended.update(pax_records(content, where))
             elif kind == _LONG_NAME:
@@ -133,8 +137,8 @@ def read_entries(chunks: Iterator[bytes]) -> Iterator[TarEntry]:
             raise TarProblem(f"the tar is cut short in the content of {where}")
         number += 1
         extended, pending = {}, False
-        yield TarEntry(name, kind, size, before + header)
-        before = b""
+        yield TarEntry(name, kind, size, bytes(before + header) if before else header)
+        before.clear()
     _check_end(source, number, pending)
 
 
@@ -197,7 +201,7 @@ def _decimal(text: bytes, where: str) -> int:
 
 
 def _special(source: _Source, size: int, where: str) -> bytes:
-    if size > _MAX_SPECIAL:
+    if size > MAX_SPECIAL:
         raise TarProblem(f"the extended header of {where} is too large: {size} bytes")
     content = source.read(size + -size % BLOCK)
     if len(content) < size + -size % BLOCK:

@@ -15,20 +15,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from whiteout.display import display_name
-from whiteout.tarcheck import BLOCK, TarProblem, has_checksum, header_name, pax_records
+from whiteout.tarcheck import (
+    BLOCK,
+    MAX_BEFORE,
+    MAX_SPECIAL,
+    TarProblem,
+    has_checksum,
+    header_name,
+    pax_records,
+)
 
 WHITEOUT_PREFIX = b".wh."
 OPAQUE_FILE = b".wh..wh..opq"
 _AUFS_PREFIX = b".wh..wh."
-_MAX_SPECIAL = 1024 * 1024
 _MAX_NAME = 255
 _MAX_PATH = 64 * 1024
 _MAX_SYMLINKS = 40
 _CHUNK = 1024 * 1024
+#: The largest owner, the largest size and time, and the largest number of a device.
+_MAX_ID, _MAX_INT64, _MAX_DEVICE = (1 << 32) - 1, (1 << 63) - 1, 0o7777777
+#: What a name or an attribute takes in memory beside its bytes, roughly.
+_OVERHEAD = 100
 _XATTR = b"SCHILY.xattr."
 _SPARSE = b"GNU.sparse."
 _TIME = re.compile(rb"(-?)(\d{1,15})(?:\.(\d*))?")
 _REGULAR = frozenset((0, *b"07"))
+_DEVICES = frozenset(b"34")
 _TYPES = {
     ord("2"): stat.S_IFLNK,
     ord("3"): stat.S_IFCHR,
@@ -47,7 +59,7 @@ class Limits:
     entries: int = 2_000_000
     """Files and directories, those that are only implied among them."""
     memory: int = 512 << 20
-    """Bytes of names, link targets and attributes in all."""
+    """Bytes that names, link targets and attributes take in all, roughly."""
 
 
 class Inode:
@@ -177,7 +189,7 @@ class _Counted:
 
 def _entries(source: _Counted) -> Iterator[_Entry]:
     """The entries up to the end of the archive, each before its content."""
-    number = 0
+    number = before = 0
     extended: dict[bytes, bytes] = {}
     while True:
         header = source.read(BLOCK)
@@ -192,8 +204,11 @@ def _entries(source: _Counted) -> Iterator[_Entry]:
         kind = header[156]
         size = _number(header[124:136], where)
         if kind in b"xgLK":
-            if not 0 <= size <= _MAX_SPECIAL:
+            if not 0 <= size <= MAX_SPECIAL:
                 raise TarProblem(f"the extended header of {where} is too large: {size} bytes")
+            before += BLOCK + size
+            if before > MAX_BEFORE:
+                raise TarProblem(f"the extended headers before {where} are too large together")
             content = source.read(size + -size % BLOCK)
             if len(content) < size:
                 raise TarProblem(f"the tar is cut short in the extended header of {where}")
@@ -207,34 +222,39 @@ def _entries(source: _Counted) -> Iterator[_Entry]:
         if kind == ord("S") or any(key.startswith(_SPARSE) for key in extended):
             raise TarProblem(f"{where} is a sparse file in GNU's form, which is not supported")
         yield _entry(header, kind, size, extended, where)
-        extended = {}
+        before, extended = 0, {}
 
 
 def _entry(header: bytes, kind: int, size: int, extended: dict[bytes, bytes], where: str) -> _Entry:
-    def integer(key: bytes, value: int) -> int:
+    def integer(key: bytes, value: int, limit: int) -> int:
         text = extended.get(key)
-        if text is None:
-            return value
-        if not text.isdigit() or len(text) > 20:
-            raise TarProblem(f"the extended header of {where} is damaged: {key.decode()}")
-        return int(text)
+        if text is not None:
+            if not text.isdigit() or len(text) > 20:
+                raise TarProblem(f"the extended header of {where} is damaged: {key.decode()}")
+            value = int(text)
+        if not 0 <= value <= limit:
+            raise TarProblem(f"the header of {where} is damaged: its {key.decode()} is {value}")
+        return value
 
     name = extended.get(b"path") or header_name(header)
     if kind in _REGULAR and name.endswith(b"/"):  # before POSIX, that was a directory
         kind = ord("5")
-    size = integer(b"size", size)
-    if size < 0:
-        raise TarProblem(f"the header of {where} is damaged: its size is negative")
+    size = integer(b"size", size, _MAX_INT64)
+    device = 0, 0
+    if kind in _DEVICES:
+        device = _number(header[329:337], where), _number(header[337:345], where)
+        if not all(0 <= part <= _MAX_DEVICE for part in device):
+            raise TarProblem(f"the header of {where} is damaged: there is no such device")
     return _Entry(
         name=name,
         kind=kind,
         mode=_number(header[100:108], where) & 0o7777,
-        uid=integer(b"uid", _number(header[108:116], where)),
-        gid=integer(b"gid", _number(header[116:124], where)),
+        uid=integer(b"uid", _number(header[108:116], where), _MAX_ID),
+        gid=integer(b"gid", _number(header[116:124], where), _MAX_ID),
         size=size if kind in _REGULAR else 0,
         mtime_ns=_time(extended, header, where),
         linkname=extended.get(b"linkpath") or header[157:257].partition(b"\0")[0],
-        device=(_number(header[329:337], where), _number(header[337:345], where)),
+        device=device,
         xattrs=_xattrs(extended),
     )
 
@@ -242,7 +262,10 @@ def _entry(header: bytes, kind: int, size: int, extended: dict[bytes, bytes], wh
 def _time(extended: dict[bytes, bytes], header: bytes, where: str) -> int:
     text = extended.get(b"mtime")
     if text is None:
-        return _number(header[136:148], where) * 10**9
+        seconds = _number(header[136:148], where)
+        if abs(seconds) > _MAX_INT64:
+            raise TarProblem(f"the header of {where} is damaged: its mtime is {seconds}")
+        return seconds * 10**9
     match = _TIME.fullmatch(text)
     if match is None:
         raise TarProblem(f"the extended header of {where} is damaged: mtime")
@@ -283,7 +306,9 @@ class _Builder:
 
     def add(self, entry: _Entry, offset: int) -> None:
         """Take one entry, whose content begins at *offset*."""
-        self._use(len(entry.name) + len(entry.linkname))
+        self._use(len(entry.name) + len(entry.linkname) + _OVERHEAD)
+        if b"\0" in entry.linkname:
+            raise TarProblem(f"{display_name(entry.name)} is a link to a name with a NUL in it")
         parts = self._parts(entry.name)
         if not parts:
             return  # the root itself, of which a layer says nothing
@@ -316,7 +341,7 @@ class _Builder:
         if mode == stat.S_IFLNK:
             inode.target = entry.linkname
         if entry.xattrs:
-            self._use(sum(len(key) + len(value) for key, value in entry.xattrs.items()))
+            self._use(sum(len(k) + len(v) + _OVERHEAD for k, v in entry.xattrs.items()))
         inode.xattrs = entry.xattrs
 
     def _whiteout(self, above: list[bytes], name: bytes) -> None:
@@ -389,7 +414,7 @@ class _Builder:
             if inode is None or inode.is_whiteout:
                 made = self._new(stat.S_IFDIR | 0o755)
                 made.opaque = inode is not None
-                self._use(len(part))
+                self._use(len(part) + _OVERHEAD)
                 children[part] = inode = made
             if inode.children is not None:
                 done.append(inode)
@@ -414,7 +439,7 @@ class _Builder:
         self._memory += size
         if self._memory > self._limits.memory:
             raise TarProblem(
-                f"names and attributes in the tar have more than {self._limits.memory:,} bytes"
+                f"names and attributes in the tar need more than {self._limits.memory:,} bytes"
             )
 
 

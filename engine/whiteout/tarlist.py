@@ -1,13 +1,15 @@
 """The entries of a layer's blob, read one by one and kept small.
 
 The headers of an entry take 512 bytes or more, and those of neighbours are nearly the same. So they
-are kept compressed, some hundred together, and one is taken apart when somebody looks at it.
+are kept compressed, some hundred together, and one is taken apart when somebody looks at it. Of
+headers that are large, as a stranger may make them, fewer are together.
 """
 
 from __future__ import annotations
 
 import threading
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -18,7 +20,7 @@ from whiteout.errors import StoreError, reason_of
 from whiteout.tarcheck import BLOCK, TarEntry, TarProblem, header_name, pax_records, read_entries
 from whiteout.tarheader import padded
 
-_TOGETHER = 256
+_TOGETHER, _TOGETHER_BYTES = 256, 1 << 20
 _LEVEL = 1
 _UNPACKED = 8
 _PAX, _LONG_NAME, _LONG_LINK = b"xLK"
@@ -122,27 +124,33 @@ class EntryList:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._packed: list[bytes] = []
+        self._starts: list[int] = []
         self._last: list[bytes] = []
+        self._last_start = self._last_bytes = 0
         self._unpacked: dict[int, tuple[bytes, ...]] = {}
 
     def __len__(self) -> int:
         with self._lock:
-            return len(self._packed) * _TOGETHER + len(self._last)
+            return self._last_start + len(self._last)
 
     def add(self, entry: TarEntry) -> None:
         """Keep the headers of *entry*."""
         with self._lock:
             self._last.append(entry.headers)
-            if len(self._last) == _TOGETHER:
+            self._last_bytes += len(entry.headers)
+            if len(self._last) == _TOGETHER or self._last_bytes >= _TOGETHER_BYTES:
                 self._packed.append(_pack(self._last))
-                self._last = []
+                self._starts.append(self._last_start)
+                self._last_start += len(self._last)
+                self._last, self._last_bytes = [], 0
 
     def __getitem__(self, number: int) -> ListedEntry:
         """The entry *number*, from 0; raises IndexError where there is none yet."""
-        block, place = divmod(number, _TOGETHER)
         with self._lock:
-            if block == len(self._packed):
-                return listed_entry(self._last[place])
+            if number >= self._last_start:
+                return listed_entry(self._last[number - self._last_start])
+            block = bisect_right(self._starts, number) - 1
+            place = number - self._starts[block]
             if block not in self._unpacked:
                 while len(self._unpacked) >= _UNPACKED:
                     del self._unpacked[next(iter(self._unpacked))]
@@ -153,18 +161,18 @@ class EntryList:
     def memory(self) -> int:
         """About how many bytes are kept."""
         with self._lock:
-            return sum(map(len, self._packed)) + sum(map(len, self._last))
+            return sum(map(len, self._packed)) + self._last_bytes
 
 
 def _pack(many: list[bytes]) -> bytes:
     lengths = b"".join((len(headers) // BLOCK).to_bytes(2, "big") for headers in many)
-    return zlib.compress(lengths + b"".join(many), _LEVEL)
+    return zlib.compress(bytes([len(many) - 1]) + lengths + b"".join(many), _LEVEL)
 
 
 def _unpack(packed: bytes) -> tuple[bytes, ...]:
     content = zlib.decompress(packed)
-    start = 2 * _TOGETHER
-    lengths = (int.from_bytes(content[n : n + 2], "big") * BLOCK for n in range(0, start, 2))
+    start = 1 + 2 * (content[0] + 1)
+    lengths = (int.from_bytes(content[n : n + 2], "big") * BLOCK for n in range(1, start, 2))
     ends = list(accumulate(lengths, initial=start))
     return tuple(content[a:b] for a, b in pairwise(ends))
 

@@ -110,6 +110,48 @@ def test_deeper_than_any_path_may_be_long(layers: tuple[Path, Path], tmp_path: P
     subprocess.run(["rm", "-rf", upper, lower], check=True)
 
 
+_DEEP = """
+import os, resource, sys
+from whiteout.errors import ReadError
+from whiteout.export import export_to_file
+from whiteout.mediatypes import TAR
+from whiteout.opening import open_pair
+snapshot = open_pair(os.fsencode(sys.argv[1]), [os.fsencode(sys.argv[2])], userxattr=True)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(sum(1 for _ in snapshot.changes()))
+try:
+    export_to_file(snapshot, os.fsencode(sys.argv[3]), media_type=TAR)
+except ReadError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize(("name", "depth", "read"), [("d" * 250, 200, 201), ("d" * 250, 300, 263)])
+def test_depth_has_an_end(
+    layers: tuple[Path, Path], tmp_path: Path, name: str, depth: int, read: int
+) -> None:
+    """Beyond it the rest is unreadable, and nothing is exported."""
+    upper, lower = layers
+    descriptor = os.open(upper, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=descriptor)
+        below = os.open(name, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=descriptor))
+    os.close(descriptor)
+    told = python(_DEEP, upper, lower, tmp_path / "layer.tar")
+    assert told.status == 0, told
+    count, *refused, kibibytes = told.stdout.decode().splitlines()
+    assert int(count) == read
+    assert bool(refused) is (read < depth)
+    assert not refused or "is too deep: directories are read down to" in refused[0]
+    assert (tmp_path / "layer.tar").exists() is not bool(refused)
+    assert int(kibibytes) < 64 * 1024
+    subprocess.run(["rm", "-rf", upper], check=True)
+
+
 def test_the_longest_names_and_the_largest_attributes(
     layers: tuple[Path, Path], tmp_path: Path
 ) -> None:

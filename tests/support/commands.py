@@ -93,6 +93,41 @@ def whiteout_process(
     return Outcome(ended.returncode, ended.stdout, ended.stderr)
 
 
+_MEASURED = """
+import sys
+from whiteout_tui.main import main
+status = main(sys.argv[1:])
+sys.stdout.flush()
+with open("/proc/self/status") as file:
+    peak = next(line.split()[1] for line in file if line.startswith("VmHWM:"))
+with open(3, "w") as out:
+    out.write(peak)
+sys.exit(status)
+"""
+
+
+def whiteout_measured(*arguments: str | bytes | Path) -> tuple[Outcome, int]:
+    """Run the command in a process of its own; the second is its peak of memory in MiB."""
+    reading, writing = os.pipe()
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", f"import os; os.dup2({writing}, 3)\n{_MEASURED}", *arguments],
+            pass_fds=[writing],
+            capture_output=True,
+            env=environment(),
+            timeout=300,
+            check=False,
+        )
+        os.close(writing)
+        writing = -1
+        peak = int(os.read(reading, 100) or b"0")
+    finally:
+        for descriptor in (reading, writing):
+            if descriptor >= 0:
+                os.close(descriptor)
+    return Outcome(ended.returncode, ended.stdout, ended.stderr), peak // 1024
+
+
 def python(code: str, *arguments: str | Path, wrapper: Sequence[str] = ()) -> Outcome:
     """Run *code* in a Python of its own, under the program *wrapper* if one is given."""
     ended = subprocess.run(

@@ -34,7 +34,7 @@ _BRANCH_FLAG, _LEAF_FLAG, _META_FLAG = 0x01, 0x02, 0x04
 _BUCKET_FLAG = 0x01
 _PAGE_SIZES = tuple(1024 << shift for shift in range(7))
 _DEEPEST = 64
-_LARGEST = 1 << 30
+_LARGEST, _CHUNK = 1 << 30, 1 << 20
 _ATTEMPTS = 200
 _PAUSE = 0.002
 
@@ -306,9 +306,9 @@ def _copy(descriptor: int, path: bytes) -> bytes:
             " too large a database to be read",
             path,
         )
-    parts = []
+    parts = []  # mostly one: in pieces it would be twice in memory when they are joined
     offset = 0
-    while part := os.pread(descriptor, 1 << 24, offset):
+    while part := os.pread(descriptor, max(_CHUNK, status.st_size - offset), offset):
         parts.append(part)
         offset += len(part)
         if offset > _LARGEST:

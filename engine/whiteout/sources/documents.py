@@ -14,7 +14,8 @@ from whiteout.sources.root import read_file
 
 Document = Mapping[str, Any]
 
-_LARGEST = 256 << 20
+#: Bytes of a document; as objects it may take twenty times as much memory.
+_LARGEST = 32 << 20
 _LARGEST_BLOB = 4 << 20
 
 
