@@ -1,6 +1,6 @@
 """Random snapshots made by the kernel: what we say of them agrees with what the kernel shows.
 
-Operations run through real overlay mounts over one to four lower layers. Then the merged view
+Operations run through real overlay mounts over one to five lower layers. Then the merged view
 computed in user space equals the kernel's mount, the exported layer applied to a copy of the base
 gives the merged tree, and browsing says the same as the stream of all changes.
 """
@@ -102,8 +102,8 @@ recipes = st.builds(
     Recipe,
     layers=st.tuples(
         st.lists(steps, min_size=12, max_size=30).map(tuple),
-        *(st.lists(steps, min_size=4, max_size=20).map(tuple),) * 4,
-    ).flatmap(lambda layers: st.integers(2, 5).map(lambda count: layers[:count])),
+        *(st.lists(steps, min_size=4, max_size=20).map(tuple),) * 5,
+    ).flatmap(lambda layers: st.integers(2, 6).map(lambda count: layers[:count])),
     options=st.sampled_from(
         (
             (),
@@ -112,7 +112,7 @@ recipes = st.builds(
             (b"userxattr",),
         )
     ),
-    rewritten=st.tuples(*(st.booleans(),) * 5),
+    rewritten=st.tuples(*(st.booleans(),) * 6),
 )
 
 

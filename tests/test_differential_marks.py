@@ -1,6 +1,6 @@
 """Random layers with marks made by hand: what we say of them agrees with what the kernel shows.
 
-Two to five layers and up to two data-only layers hold few names, so that they meet, and every mark
+Two to six layers and up to two data-only layers hold few names, so that they meet, and every mark
 that overlayfs knows: whiteouts in both forms, ``opaque`` with ``y`` and ``x``, redirects, metacopy,
 in ``trusted.*`` or ``user.*``. They are mounted with random options; nobody made them by writing to
 an overlay, so much of it the kernel refuses to show, and then so must we.
@@ -120,7 +120,7 @@ options = st.sampled_from(
 
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
-    layers = draw(st.lists(upper_layers, min_size=1, max_size=4))
+    layers = draw(st.lists(upper_layers, min_size=1, max_size=5))
     redirect_dir, metacopy = draw(options)
     return Recipe(
         layers=(*layers, draw(lowest_layers)),
