@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.commands import environment
+from support.commands import environment, whiteout_process
+from support.trees import File, make
 from whiteout import completion
 from whiteout.layoutfiles import REF_NAME, create_layout
 from whiteout.sources.model import Kind, Record
@@ -136,3 +139,48 @@ def test_bash_completes(program: dict[str, str], tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.split() == [b"explain", b"export"]
+
+
+STARTS = {
+    "bash": ("bash --norc --noprofile -i", "source <(whiteout completion bash)"),
+    "zsh": (
+        "zsh -f -i",
+        "autoload -Uz compinit; compinit -u -D; source <(whiteout completion zsh)",
+    ),
+    "fish": ("fish --no-config -i", "whiteout completion fish | source"),
+}
+
+
+@pytest.mark.peer("script")
+@pytest.mark.parametrize("shell", SHELLS)
+def test_keys_in_a_shell(shell: str, program: dict[str, str], tmp_path: Path) -> None:
+    """A command, a path and a tag are completed by the tab key, and what comes of it runs."""
+    upper = make(tmp_path / "upper", {"file": File(b"")})
+    empty = make(tmp_path / "empty", {})
+    words = ("export", upper, "--lower", empty, "--userxattr")
+    whiteout_process(*words, "--to", f"oci:{tmp_path}/image:v1").done()
+    start, load = STARTS[shell]
+    surroundings = {**program, "HOME": str(tmp_path), "TERM": "xterm"}
+    command = ["script", "--quiet", "--flush", "--return", "--command", start, "/dev/null"]
+    with subprocess.Popen(
+        command, env=surroundings, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            typed(process, f"{load}; echo re''ady\r", b"ready")
+            typed(process, "whiteout lis\toci:im\t\t\r", b"DIRECTORY")
+        finally:
+            process.kill()
+
+
+def typed(process: subprocess.Popen[bytes], keys: str, sign: bytes) -> None:
+    """Type *keys* and wait until *sign* is shown."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(keys.encode())
+    process.stdin.flush()
+    shown = b""
+    end = time.monotonic() + 30
+    while sign not in shown:
+        ready, _, _ = select.select([process.stdout], [], [], end - time.monotonic())
+        assert ready, shown
+        shown += os.read(process.stdout.fileno(), 65536)

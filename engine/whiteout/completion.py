@@ -34,7 +34,7 @@ _whiteout() {
     [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[:/] ]] && compopt -o nospace
     return 0
 }
-complete -o bashdefault whiteout -F _whiteout
+complete -o bashdefault -F _whiteout whiteout
 """
 _ZSH = """\
 #compdef whiteout
