@@ -42,6 +42,7 @@ from whiteout_tui.export_actions import ExportActions
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.export_view import ExportView
 from whiteout_tui.extract_screen import ExtractScreen
+from whiteout_tui.field import DialogField, Field
 from whiteout_tui.findings_screen import FindingsScreen
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.glossary_screen import GlossaryScreen
@@ -54,6 +55,7 @@ from whiteout_tui.list_screen import ListScreen
 from whiteout_tui.panes import Divider, Handle, Panes
 from whiteout_tui.picker_screen import PickerScreen
 from whiteout_tui.prompt import Prompt, PromptInput
+from whiteout_tui.prose import Prose
 from whiteout_tui.result_table import ResultTable
 from whiteout_tui.row_list import RowList
 from whiteout_tui.scrolling import ScrollingText
@@ -121,15 +123,15 @@ SCENES = (
     Scene("tour", ("L",), (TourBar,)),
     Scene("menu", ("ctrl+p", has("one row up")), (CommandPalette,)),
     Scene("themes", ("T", has("ansi-dark")), (CommandPalette,)),
-    Scene("export-dialog", ("e", has("[gzip]")), (ExportScreen, Choice)),
+    Scene("export-dialog", ("e", has("[gzip]")), (ExportScreen, Choice, DialogField)),
     Scene("export-result", EXPORTED, (ExportView, ExportActions, ResultTable)),
-    Scene("export-verified", (*EXPORTED, "v", has("✓ verified")), (ExportView,)),
+    Scene("export-verified", (*EXPORTED, "v", has("✓ verified")), (ExportView, Prose)),
     Scene("export-entries", (*EXPORTED, "t", has("etc/")), (EntriesScreen,)),
     Scene("export-history", (*EXPORTED, "escape", "H", has("sha256")), (HistoryScreen,)),
     Scene("extract", (MODIFIED, "x", has("Extract")), (ExtractScreen,)),
     Scene("copy-menu", (MODIFIED, "Y", has("path in the layer")), (CopyScreen, ResultTable)),
     Scene("picker", ("down",), (PickerScreen, RowList), PICKER),
-    Scene("picker-filter", ("slash", *"image"), (PickerScreen,), PICKER),
+    Scene("picker-filter", ("slash", *"image"), (PickerScreen, Field), PICKER),
     Scene(
         "layers",
         ("down", "enter", has("against"), "space", "down"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from app_harness import Fake, added, press, run, screen_text, settle, until
+from scenes import SCENES, stay
 from textual.binding import Binding
 from textual.command import Hit
 from textual.pilot import Pilot
@@ -114,7 +116,7 @@ def expected(*scopes: Scope) -> set[Action]:
     return {action for action in ACTIONS if action.scope in scopes}
 
 
-FOCUSED = {
+FOCUSED: dict[str, tuple[tuple[str, ...], tuple[Scope, ...]]] = {
     "tree": ((), (Scope.APP, Scope.BROWSE, Scope.TREE)),
     "detail": (("tab",), (Scope.APP, Scope.BROWSE, Scope.DETAIL, Scope.TEXT)),
     "help": (("question_mark",), (Scope.HELP, Scope.TEXT)),
@@ -167,6 +169,53 @@ def test_the_palette_offers_every_action_of_the_snapshot() -> None:
         assert str(best.text).startswith("Export")
 
     run(FAKE, drive)
+
+
+#: Where each scope is seen, and what cannot be done there now: nothing runs, nothing is filtered.
+SEEN: dict[str, tuple[tuple[Scope, ...], set[str]]] = {
+    "picker": ((Scope.APP, Scope.LIST, Scope.PICKER), set()),
+    "layers": ((Scope.APP, Scope.LIST, Scope.LAYERS), set()),
+    "totals": ((Scope.APP, Scope.LINES, Scope.SURVEY, Scope.VIEW), set()),
+    "glossary": ((Scope.APP, Scope.LINES, Scope.VIEW), set()),
+    "export-dialog": ((Scope.EXPORT,), set()),
+    "export-result": ((Scope.APP, Scope.EXPORTS, Scope.RESULT), {"cancel_export"}),
+    "export-history": (
+        (Scope.APP, Scope.LINES, Scope.EXPORTS, Scope.VIEW),
+        {"cancel_export", "history"},
+    ),
+    "extract": ((Scope.EXTRACT,), set()),
+    "copy-menu": ((Scope.COPY,), set()),
+    "tour": ((Scope.APP, Scope.BROWSE, Scope.TOUR), {"switch_pane", "next_match", "close"}),
+}
+#: Over these no palette opens: they are dialogs, or take what is typed.
+WITHOUT_PALETTE = {Scope.EXPORT, Scope.EXTRACT, Scope.COPY, Scope.HELP, Scope.PROMPT}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_the_footer_and_the_palette_of_every_screen(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scopes, elsewhere = SEEN[name]
+
+    async def look(pilot: Pilot[None]) -> None:
+        wanted = expected(*scopes)
+        found = offered(pilot)
+        assert {action.id for action in wanted - found} <= elsewhere
+        assert found <= wanted
+        names = {str(hit.text) async for hit in ActionProvider(pilot.app.screen).discover()}
+        missing = {action.id for action in wanted if title(action) not in names}
+        assert missing == {action.id for action in wanted if not action.palette}
+
+    (scene,) = (scene for scene in SCENES if scene.name == name)
+    stay(scene, tmp_path, monkeypatch, look)
+
+
+def test_every_scope_is_seen_with_its_footer_and_its_palette() -> None:
+    seen = [scopes for scopes, _ in SEEN.values()] + [scopes for _, scopes in FOCUSED.values()]
+    assert {scope for scopes in seen for scope in scopes} | {Scope.PROMPT} == set(Scope)
+    for action in ACTIONS:
+        nowhere = action.scope in WITHOUT_PALETTE or action.id == "command_palette"
+        assert action.palette is not nowhere, action
 
 
 def many(count: int) -> list[Offer]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from textual.keys import key_to_character
 
 from support.engines import short_directory
 from support.overlay import overlay, stack_options
@@ -171,7 +172,7 @@ EXPORT = (
     Press("d", "(?s)mediaType.*mediaType", "EXPORTS.descriptor"),
     Press("e", r"\[gzip\]", "RESULT.again"),
     Press("Escape", "1 Why", "EXPORT.dismiss_dialog"),
-    Press("H", "exports of this session", "BROWSE.history"),
+    Press("H", "exports of this session", "APP.history"),
     Press("t", "tar of export 1", "EXPORTS.list_entries"),
     Press("Escape", "exports of this session"),
     Press("Enter", "diffID  "),
@@ -234,6 +235,9 @@ def in_the_picker(mounts: Path) -> tuple[Press, ...]:
         Press("G", second, "LIST.last_line"),
         Press("g", first, "LIST.first_line"),
         Press("r", "", "PICKER.reload"),
+        Press("L", r"Tour 1/\d+", "PICKER.tour"),
+        Press("Escape", gone="Tour 1/"),
+        Press("Escape", r"\n *2 of \d+ snapshots?\n"),
         Press("Escape", r"\n *\d+ snapshots?\n", "PICKER.unfilter"),
         *narrowed,
         Press("Enter", "against the layer below", "PICKER.pick"),
@@ -286,9 +290,28 @@ def test_actions_on_the_list_of_mounts(tmp_path: Path, terminal: Start) -> None:
         carry_out(in_the_picker(mounts), terminal, tmp_path)
 
 
+#: Keys as tmux writes them, and as Textual does.
+KEYS = {
+    **{name: name.lower() for name in ("Up", "Down", "Left", "Right", "Enter", "Escape", "Space")},
+    "NPage": "pagedown",
+    "PPage": "pageup",
+    "Tab": "tab",
+    "BTab": "shift+tab",
+}
+
+
+def is_key(pressed: str, key: str) -> bool:
+    """Whether *pressed*, as tmux writes it, is the *key* of a binding."""
+    if pressed.startswith("C-"):
+        return key == f"ctrl+{pressed[2:]}"
+    return KEYS.get(pressed) == key or key_to_character(key) == pressed
+
+
 def test_every_action_of_the_table_has_its_key_pressed() -> None:
-    every = {f"{action.scope.name}.{action.id}" for action in ACTIONS}
+    every = {f"{action.scope.name}.{action.id}": action for action in ACTIONS}
     scenarios = [*IN_THE_DEMO.values(), in_the_picker(Path("/mounts"))]
-    pressed = {press.action for presses in scenarios for press in presses if press.action}
-    assert every == pressed
+    presses = [press for presses in scenarios for press in presses if press.action]
+    assert every.keys() == {press.action for press in presses}
     assert {name.partition(".")[0] for name in every} == {scope.name for scope in Scope}
+    for press in presses:
+        assert any(is_key(press.key, key) for key in every[press.action].keys), press

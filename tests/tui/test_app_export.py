@@ -34,7 +34,9 @@ from whiteout import export
 from whiteout.cancel import CancelToken
 from whiteout.contentstore import ContentStore
 from whiteout.export import Progress
+from whiteout.mediatypes import GZIP
 from whiteout.opening import open_pair
+from whiteout.sinks.model import Action, Step
 from whiteout.snapshot import Snapshot
 from whiteout.tarheader import TarHeader, TypeFlag
 from whiteout.tarlist import listed_entry
@@ -45,9 +47,11 @@ from whiteout_tui.app import WhiteoutApp
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.choice import Choice
 from whiteout_tui.entries_screen import EntriesScreen, entry_note, entry_parts
+from whiteout_tui.export_plan import FilePlan
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.export_view import ExportView
-from whiteout_tui.exports import Export, ExportState
+from whiteout_tui.export_words import progress_lines
+from whiteout_tui.exports import Export, ExportState, stepped
 from whiteout_tui.history_screen import HistoryScreen
 from whiteout_tui.linelist import LineList
 from whiteout_tui.result_table import ResultTable
@@ -284,6 +288,65 @@ def test_the_whole_stack_makes_an_image_of_all_layers(tmp_path: Path) -> None:
     run(open_pair(upper, lower, userxattr=True), drive, size=(120, 36))
 
 
+def test_the_estimate_of_the_whole_stack_is_of_all_its_layers(tmp_path: Path) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await press(pilot, "e")
+        await fill(pilot, place="oci", store=str(tmp_path / "layout"))
+        await until(pilot, lambda: "Estimate: about 1 entry," in " ".join(text(pilot).split()))
+        await fill(pilot, layers="whole stack")
+        await until(pilot, lambda: "all 3 layers: about 6 entries" in " ".join(text(pilot).split()))
+        await press(pilot, "enter")
+        (export,) = exports(pilot)
+        assert export.outcome is not None
+        made = [layer.uncompressed_size for layer in export.outcome.layers]
+        assert len(export.expected) == len(made) == 3
+        for expected, size in zip(export.expected, made, strict=True):
+            assert abs(expected - size) <= 1024
+
+    layers = [tmp_path / name for name in ("upper", "middle", "lowest")]
+    for number, layer in enumerate(layers, 1):
+        layer.mkdir()
+        for file in range(number):
+            (layer / f"{layer.name}-{file}").write_bytes(b"content" * 100)
+    upper, *lower = map(os.fsencode, layers)
+    run(open_pair(upper, lower, userxattr=True), drive, size=(120, 36))
+
+
+def test_an_export_is_as_far_as_its_present_layer() -> None:
+    export = Export(1, Fake({}), FilePlan(GZIP, None, "file"), (1000, 50))  # type: ignore[arg-type]
+    for number, made, fraction in ((1, 100, 0.1), (1, 900, 0.9), (2, 10, 0.2), (2, 99, 0.99)):
+        progress = Progress(1, made, made, b"/a")
+        stepped(Step(Action.EXPORT, "", 0, None, progress, number, 2))(export)
+        assert export.fraction == fraction
+    assert export.made_before == 900
+    assert progress_lines(export)[0].startswith("2 of 2 ")
+    export.expected = (1000,)  # of the topmost alone
+    assert export.fraction is None
+
+
+def test_the_history_is_reached_from_every_screen(tmp_path: Path) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await press(pilot, "e", "enter")
+        for way in ((), ("t",), ("i",)):
+            await press(pilot, *way, "H")
+            assert isinstance(pilot.app.screen, HistoryScreen)
+            before = len(pilot.app.screen_stack)
+            await press(pilot, "H")
+            assert len(pilot.app.screen_stack) == before
+            await press(pilot, "enter", "t", "H")  # back to the one that is open
+            assert len(pilot.app.screen_stack) == before
+            while not isinstance(pilot.app.screen, BrowseScreen):
+                await press(pilot, "escape")
+        await press(pilot, "t", "H", "t", "G", "enter")  # an entry leads to its row
+        screen = pilot.app.screen
+        assert isinstance(screen, BrowseScreen)
+        assert screen.entries.cursor_path not in (b"/", b"/.")
+
+    run(demo_snapshot(tmp_path / "demo"), drive, store=tmp_path / "store")
+
+
 def test_a_file_that_is_there_is_replaced_only_when_that_is_said_twice(tmp_path: Path) -> None:
     target = tmp_path / "there"
     target.write_bytes(b"precious")
@@ -485,8 +548,7 @@ def test_the_estimate_comes_from_the_totals(tmp_path: Path) -> None:
         await until(pilot, lambda: "Estimate: about" in text(pilot))
         screen = pilot.app.screen
         assert isinstance(screen, ExportScreen)
-        estimate = screen.estimate
-        assert estimate is not None
+        (estimate,) = screen.estimates
         assert f"{estimate.tar_size:,} bytes" in text(pilot)
         await press(pilot, "enter")
         result = exports(pilot)[0].layer

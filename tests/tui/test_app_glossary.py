@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from app_harness import Fake, added, press, run, screen_text, settle, until
+from textual.pilot import Pilot
 from textual.style import Style
 
 from whiteout.demo import build_demo
@@ -14,6 +16,7 @@ from whiteout.opening import open_mounts
 from whiteout_tui.detail.terms import TERM
 from whiteout_tui.detail.why import Why
 from whiteout_tui.glossary import TERMS, Term, term_named
+from whiteout_tui.glossary_screen import GlossaryScreen, explained
 
 EXPECTED = (
     "whiteout", "opaque", "copy-up", "merged directory", "redirect", "metacopy", "origin",
@@ -54,6 +57,34 @@ def test_every_example_is_a_row_of_the_demo(tmp_path: Path) -> None:
     for term in TERMS:
         if term.example is not None and term.example not in built.left_out:
             assert snapshot.explain(term.example).path == term.example
+
+
+def test_a_click_on_a_related_term_leads_to_it() -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await press(pilot, "i")
+        screen = pilot.app.screen
+        assert isinstance(screen, GlossaryScreen)
+        for name in (TERMS[0].see[1], term_named(TERMS[0].see[1]).see[0]):  # type: ignore[union-attr]
+            shown = screen_text(pilot.app).splitlines()  # type: ignore[arg-type]
+            y = next(number for number, line in enumerate(shown) if "See also:" in line)
+            x = shown[y].index(name, shown[y].index("See also:"))
+            await pilot.click(offset=(x + 1, y))
+            await until(pilot, lambda wanted=name: screen.term.name == wanted)  # type: ignore[misc]
+            await settle(pilot)
+
+    run(Fake({b"/": [added(b"/a")]}), drive, size=(120, 36))
+
+
+def test_every_related_term_is_a_link() -> None:
+    for term in TERMS:
+        for width in (30, 57, 100):
+            marked = {
+                span.style.meta[TERM]
+                for span in explained(term, width, examples=()).spans
+                if isinstance(span.style, Style) and TERM in span.style.meta
+            }
+            assert marked == set(term.see)
 
 
 def test_the_why_text_of_every_row_leads_to_terms(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import unicodedata
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +14,12 @@ from app_harness import DIRECTORY, Fake, added, press, run, screen_text, settle,
 from fake_sources import FakeSource, record, three_layers
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
+from textual.content import Content, Span
 from textual.pilot import Pilot
 
+from hostile import HOSTILE, NAMES, TEXTS, build, check
 from whiteout.display import display_name, display_path, display_text
 from whiteout.errors import ReadError
-from whiteout.opening import open_pair
-from whiteout.snapshot import Snapshot
 from whiteout.sources.model import Kind
 from whiteout.verdicts import Verdict
 from whiteout.xattrs import Xattr
@@ -33,33 +31,7 @@ from whiteout_tui.picker_screen import PickerScreen
 from whiteout_tui.prompt import PromptInput
 from whiteout_tui.result_table import ResultTable
 from whiteout_tui.shell import shell_word
-from whiteout_tui.words import wrap
-
-NAMES = st.binary(min_size=1, max_size=60).filter(
-    lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..")
-)
-HOSTILE = (
-    b"[/]",
-    b"[red]x[/red]",
-    b"[@click=app.quit]x[/]",
-    b"\x1b]52;c;aGk=\x07",
-    b"\x1b[2J",
-    b"\x9b2J",
-    b"a\nb\tc\rd",
-    b"\xff\xfe",
-    "\u202egnp.exe".encode(),
-    "e\u0301\u200b\u2028x".encode(),
-    "\u4e2d\u6587\U0001f600".encode(),
-    b"a" * 60,
-    b"\\x1b",
-    b"%s{0}$primary",
-)
-
-
-def check(text: str) -> None:
-    for character in text:
-        category = unicodedata.category(character)
-        assert character == "\n" or category not in ("Cc", "Cf", "Cs", "Zl", "Zp"), repr(character)
+from whiteout_tui.words import wrap, wrapped
 
 
 @settings(max_examples=4)
@@ -112,20 +84,6 @@ TARGETS = st.binary(min_size=1, max_size=200).filter(lambda target: b"\0" not in
 TABS = "12345"
 #: Copied values that stand for one path; the others are commands.
 PATHS = ("path", "path in the layer", "path on this host", "base's path")
-
-
-def build(directory: bytes, name: bytes, content: bytes, target: bytes) -> Snapshot:
-    """A snapshot whose every name, content, link target and attribute is a stranger's."""
-    upper, lower = directory + b"/upper", directory + b"/lower"
-    os.makedirs(upper + b"/" + name)
-    os.makedirs(lower)
-    for top, data in ((upper, content), (lower, b"before\n" + content)):
-        with open(top + b"/file-" + name[:240], "wb") as file:
-            file.write(data)
-    os.symlink(target, upper + b"/" + name + b"/" + name)
-    with suppress(OSError):  # not every filesystem has them
-        os.setxattr(upper + b"/file-" + name[:240], b"user." + name[:200], content[:200])
-    return open_pair(upper, [lower], userxattr=True, label=display_name(name))
 
 
 @settings(max_examples=1, phases=(Phase.explicit, Phase.generate))
@@ -228,7 +186,7 @@ def words_of_a_shell(lines: list[str]) -> list[list[bytes]]:
 
 
 @settings(max_examples=2)
-@given(text=st.text(alphabet=st.characters(), max_size=50))
+@given(text=TEXTS)
 @example("\x1b]52;c;aGk=\x07[red]\udcff\ud800\u202e\n")
 def test_references_and_names_of_containers(text: str) -> None:
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
@@ -291,3 +249,14 @@ def test_wrapping_keeps_every_character(text: str, width: int) -> None:
     lines = wrap(text, width)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert all(cell_len(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize("mark", "!✗→")
+def test_a_mark_stays_with_its_text(mark: str) -> None:
+    path = "/" + "long" * 30
+    first, *rest = wrap(f"{mark} {path} is gone", 40)
+    assert first == f"{mark} {path[:38]}"
+    assert "".join(rest).replace(" ", "") == path[38:] + "isgone"
+    styled = wrapped(Content.assemble((f"{mark} ", "bold"), f"{path} is gone"), 40)
+    assert styled.plain.splitlines() == [first, *rest]
+    assert styled.spans[0] == Span(0, 2, "bold")

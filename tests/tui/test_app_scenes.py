@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from whiteout_tui.app import WhiteoutApp
 from whiteout_tui.detail.tabs import TABS
+from whiteout_tui.footer import ActionFooter
 from whiteout_tui.prompt import PromptMode
 
 #: Each of these draws every scene; the others have to be legible by their colours alone.
@@ -24,6 +25,16 @@ def sizes_of(scene: Scene) -> tuple[tuple[int, int], ...]:
 
 def golden_name(scene: Scene, size: tuple[int, int]) -> str:
     return f"scene-{scene.name}-{size[0]}x{size[1]}"
+
+
+def keys_out_of_sight(app: WhiteoutApp) -> list[str]:
+    """The footers that are cut off: nobody would find the keys of a dialog, and no mouse an end."""
+    cut = []
+    for footer in app.screen.query(ActionFooter):
+        shown = app.screen.find_widget(footer).visible_region
+        if shown != footer.region or shown.height < len(footer.lines(footer.content_size.width)):
+            cut.append(f"a footer is cut off at {app.size}:\n{screen_text(app)}")
+    return cut
 
 
 @pytest.mark.root  # the goldens tell owners and devices
@@ -44,6 +55,11 @@ def test_scene(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
                 check_golden(golden_name(scene, size), text)
             except (AssertionError, FileNotFoundError) as error:
                 unlike.append(str(error))
+            unlike.extend(keys_out_of_sight(app))
+        if NARROW not in sizes_of(scene):
+            await pilot.resize_terminal(*NARROW)
+            await rest(pilot, False)
+            unlike.extend(keys_out_of_sight(app))
         for theme in THEMES:
             app.theme = theme
             await rest(pilot, scene.stage == STUCK)

@@ -18,7 +18,7 @@ from whiteout_tui.state import State, load_state, save_state, state_file
 
 def test_what_is_saved_comes_back(clean_environment: Path) -> None:
     assert load_state() == State()
-    state = State("textual-light", "size", True, True, 35, 70, "/stores/one")
+    state = State("textual-light", "size", True, True, 35, 70, "/stores/one", True)
     save_state(state)
     assert load_state() == state
     assert state_file().is_relative_to(clean_environment)
@@ -67,11 +67,14 @@ def test_the_next_start_looks_as_the_last_one_did(tmp_path: Path, terminal: Star
     first.wait("name▴")
     first.press("s")
     first.wait("size▾")
+    first.press("w")
+    first.wait(lambda text: "1 Why" not in text)
     first.press("u", "q")
     first.wait("ended with 0")
     state = load_state()
     assert (state.sort, state.hides_skipped, state.theme) == ("size", True, None)
+    assert state.folded
     second = terminal(upper, "--lower", lower, "--userxattr")
-    second.wait("size▾")
+    assert "1 Why" not in second.wait("size▾")
     second.press("q")
     second.wait("ended with 0")

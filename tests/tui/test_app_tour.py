@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
 
 import pytest
-from app_harness import Fake, added, check_golden, demo_snapshot, press, run, screen_text, settle
+from app_harness import (
+    Fake,
+    added,
+    check_golden,
+    demo_snapshot,
+    press,
+    run,
+    screen_text,
+    settle,
+    until,
+)
 from textual.pilot import Pilot
 
 from whiteout.demo import lessons_of
+from whiteout_tui import picker_screen
 from whiteout_tui.app import WhiteoutApp
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail.tabs import TABS
@@ -98,14 +110,49 @@ def test_by_mouse_and_back_to_it(tmp_path: Path) -> None:
     run(demo_snapshot(tmp_path / "demo"), drive)
 
 
-def test_another_snapshot_has_no_tour() -> None:
+@pytest.mark.parametrize("picked", [False, True], ids=["from-a-snapshot", "from-the-list"])
+def test_from_elsewhere_the_demo_is_opened_and_left_again(
+    picked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    monkeypatch.setattr(picker_screen, "sources", tuple)
+
     async def drive(pilot: Pilot[None]) -> None:
         await settle(pilot)
-        await press(pilot, "L")
-        assert "whiteout demo --tour" in " ".join(text(pilot).split())
-        assert browse(pilot).query_one(TourBar).step is None
+        before = pilot.app.screen
+        for _ in range(2):  # the second time it is there already
+            await pilot.press("L")
+            await until(pilot, lambda: "Tour 1/" in text(pilot))
+            await settle(pilot)
+            assert browse(pilot).snapshot.label == "demo"
+            assert "Esc leads back" in " ".join(text(pilot).split())
+            await press(pilot, "right", "escape", "escape")
+            assert pilot.app.screen is before
+        assert len(list(directory.iterdir())) == 1
+        assert isinstance(pilot.app, WhiteoutApp)
+        pilot.app.visit.remove()
+        assert not list(directory.iterdir())
 
-    run(Fake({b"/": [added(b"/a")]}), drive)
+    run(None if picked else Fake({b"/": [added(b"/a")]}), drive)
+
+
+def test_a_demo_that_cannot_be_built_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "with:colon"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await pilot.press("L")
+        await until(pilot, lambda: "No tour" in text(pilot))
+        assert "directory without them" in " ".join(text(pilot).split())
+        assert not list(directory.iterdir())
+
+    run(Fake({b"/": [added(b"/a")]}), drive, size=(120, 36))
 
 
 def test_the_demo_may_begin_with_it(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ class Action:
 
     ``id`` is the binding's id and, with ``action_`` before it, the method of the widget or screen
     of its ``scope``. It stands in the footer under its ``hint``, which several actions may share,
-    or under its label; ``palette`` puts it into the command palette.
+    or under its label; ``palette`` puts it into the command palette, which opens over no dialog and
+    takes the focus from what is typed.
     """
 
     id: str
@@ -245,7 +246,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "history",
-        Scope.BROWSE,
+        Scope.APP,
         ("H",),
         "Exports",
         "the exports of this session: progress, digests, verification, tar entries",
@@ -274,13 +275,14 @@ ACTIONS: tuple[Action, ...] = (
         "Glossary",
         "the words of overlayfs and of images, explained",
         Group.APP,
+        hint="words",
     ),
     Action(
         "tour",
         Scope.BROWSE,
         ("L",),
         "Tour",
-        "a guided tour through the demo, in five minutes; again: back to it",
+        "a guided tour through the demo, which is built if it is not open; again: back to it",
         Group.APP,
     ),
     Action(
@@ -591,6 +593,14 @@ ACTIONS: tuple[Action, ...] = (
         Group.VIEW,
     ),
     Action(
+        "tour",
+        Scope.PICKER,
+        ("L",),
+        "Tour",
+        "a guided tour through a demo that is built for it, in five minutes",
+        Group.APP,
+    ),
+    Action(
         "pick",
         Scope.LAYERS,
         ("enter",),
@@ -751,7 +761,6 @@ ACTIONS: tuple[Action, ...] = (
         "Close",
         "close; what runs goes on in the background",
         Group.EXPORT,
-        palette=False,
     ),
     Action(
         "write",
@@ -880,7 +889,6 @@ ACTIONS: tuple[Action, ...] = (
         "Back",
         "back to the tree",
         Group.VIEW,
-        palette=False,
     ),
     Action("help", Scope.APP, ("question_mark", "f1"), "Help", "this help", Group.APP),
     Action(

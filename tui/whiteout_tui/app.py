@@ -25,12 +25,14 @@ from whiteout_tui.export_view import ExportView
 from whiteout_tui.exports import Export, Exports, ExportState
 from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.help_screen import HelpScreen
+from whiteout_tui.history_screen import HistoryScreen
 from whiteout_tui.jobs import wait_for_jobs
 from whiteout_tui.keyqueue import KeyQueue
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.palette import ActionProvider
 from whiteout_tui.picker_screen import PickerScreen
 from whiteout_tui.state import State, load_state, save_state
+from whiteout_tui.visit import Visit
 
 #: How long a thread may keep a key waiting before it has to give way, in seconds.
 _TURN = 0.0005
@@ -68,6 +70,7 @@ class WhiteoutApp(App[None]):
         self._snapshot = snapshot
         self._store_path = store_path
         self._tour = tour
+        self.visit = Visit(self)
         self._keys = KeyQueue(self, super().on_event)
 
     async def on_event(self, event: events.Event) -> None:
@@ -87,8 +90,6 @@ class WhiteoutApp(App[None]):
         """Take the colours that were chosen the last time."""
         if self.state.theme in self.available_themes:
             self.theme = self.state.theme
-        if self._tour and isinstance(self.screen, BrowseScreen):
-            self.call_after_refresh(self.screen.action_tour)
 
     def get_css_variables(self) -> dict[str, str]:
         """The colours of the theme, every text legible."""
@@ -101,11 +102,46 @@ class WhiteoutApp(App[None]):
         """The tree of the snapshot, or the list of mounts."""
         if self._snapshot is None:
             return PickerScreen(self._store_path, self._root)
-        return BrowseScreen(self._snapshot, store_path=self._store_path, picked=False)
+        return self._browsing(self._snapshot, picked=False, tour=self._tour)
+
+    def _browsing(self, snapshot: Snapshot, *, picked: bool, tour: bool) -> BrowseScreen:
+        return BrowseScreen(snapshot, store_path=self._store_path, picked=picked, tour=tour)
 
     def action_help(self) -> None:
         """Show the help."""
         self.push_screen(HelpScreen())
+
+    def action_history(self) -> None:
+        """Show the exports of this session, or go back to them."""
+        if any(isinstance(screen, HistoryScreen) for screen in self.screen_stack):
+            while not isinstance(self.screen, HistoryScreen):
+                self.pop_screen()
+        else:
+            self.push_screen(HistoryScreen(), partial(_lead, self.screen))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No way to the list of exports from there."""
+        if action == "history":
+            return not isinstance(self.screen, HistoryScreen)
+        return super().check_action(action, parameters)
+
+    def on_tour_wanted(self) -> None:
+        """Open the demo, and begin the tour."""
+        self.visit.begin()
+
+    def on_visit_ready(self, ready: Visit.Ready) -> None:
+        """Begin the tour in the demo that was built, or say why there is none."""
+        self.visit.take(ready)
+        if ready.snapshot is None:
+            self.notify(ready.failure, title="No tour", severity="error", markup=False)
+            return
+        self.push_screen(self._browsing(ready.snapshot, picked=True, tour=True))
+        self.notify(
+            "The demo, in a temporary directory that goes when you quit. After the tour, Esc leads "
+            "back.",
+            title="Demo",
+            markup=False,
+        )
 
     async def action_quit(self) -> None:
         """Leave, without waiting for what still runs."""
@@ -139,6 +175,16 @@ class WhiteoutApp(App[None]):
         )
 
 
+def _lead(screen: Screen[object], path: bytes | None) -> None:
+    """Go from *screen* to the row of *path*, of a tree that lies below it or is it."""
+    if path is None:
+        return
+    if isinstance(screen, BrowseScreen):
+        screen.reveal(path)
+    else:
+        screen.dismiss(path)
+
+
 def run_app(
     snapshot: Snapshot | None,
     *,
@@ -163,11 +209,14 @@ def run_app(
     sys.setswitchinterval(_TURN)
     gc.freeze()  # a collection that goes through all that is imported keeps keys waiting
     atexit.register(_leave_memory)
-    app.run()
+    try:
+        app.run()
+    finally:
+        tidy = wait_for_jobs(_TIDYING)
+        app.visit.remove()
     if state.theme is not None or app.theme != usual:
         state.theme = app.theme
     save_state(state)
-    tidy = wait_for_jobs(_TIDYING)
     for export in app.cancelled:
         print(f"export {export.number} to {export.plan.describe()} was cancelled", file=sys.stderr)
     stays = any(not isinstance(export.plan, FilePlan) for export in app.cancelled)

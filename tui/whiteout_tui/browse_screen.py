@@ -19,14 +19,13 @@ from whiteout_tui.detail import DetailPane, deeds
 from whiteout_tui.export_plan import Plan
 from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.export_view import ExportView
-from whiteout_tui.export_words import running_text
+from whiteout_tui.export_words import running_notices
 from whiteout_tui.exports import Export, exports_of
 from whiteout_tui.finder import Finder
 from whiteout_tui.findings_screen import FindingsScreen
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.heading import Heading
-from whiteout_tui.history_screen import HistoryScreen
 from whiteout_tui.jobs import Jobs, Window, send
 from whiteout_tui.loading import Listing, read_below, read_directory
 from whiteout_tui.ordering import Order, SortKey
@@ -36,13 +35,14 @@ from whiteout_tui.reading import Reading
 from whiteout_tui.rows import ROOT
 from whiteout_tui.shell import shell_word
 from whiteout_tui.state import state_of
-from whiteout_tui.status import StatusLine, TitleLine, WarningBar
+from whiteout_tui.status import Notice, StatusLine, TitleLine, WarningBar
 from whiteout_tui.survey_screen import SurveyScreen
-from whiteout_tui.surveying import Surveyor
+from whiteout_tui.surveying import StackSurveyor, Surveyor
 from whiteout_tui.totals_screen import TotalsScreen
 from whiteout_tui.tour import steps_in
 from whiteout_tui.tour_bar import TourBar
 from whiteout_tui.tree import SnapshotTree
+from whiteout_tui.visit import TourWanted
 from whiteout_tui.watching import Watcher
 from whiteout_tui.words import words_of
 
@@ -54,7 +54,10 @@ _COUNT_EVERY = 0.1
 
 
 class BrowseScreen(Screen[None]):
-    """Browses one snapshot; ``picked`` tells that esc leads back to where it was picked."""
+    """Browses one snapshot; ``picked`` tells that esc leads back to where it was opened.
+
+    With ``tour`` the guided tour begins at once.
+    """
 
     BINDINGS = bindings(Scope.BROWSE)
     AUTO_FOCUS = "SnapshotTree"
@@ -82,12 +85,15 @@ class BrowseScreen(Screen[None]):
             self.reading = reading
             self.error = error
 
-    def __init__(self, snapshot: Snapshot, *, store_path: str | None, picked: bool) -> None:
+    def __init__(
+        self, snapshot: Snapshot, *, store_path: str | None, picked: bool, tour: bool = False
+    ) -> None:
         super().__init__()
         self.snapshot = snapshot
         self.counts = Counts()
         self._store_path = store_path
         self._picked = picked
+        self._tour = tour
         self._is_exporting = False
         self._jobs = Jobs(self)
         self._readings: dict[str, Reading] = {}
@@ -98,6 +104,7 @@ class BrowseScreen(Screen[None]):
         self._hiding = False
         self._has_found = False
         self._surveyor = Surveyor(self, snapshot)
+        self._stack_surveyor = StackSurveyor(self, snapshot)
 
     def compose(self) -> ComposeResult:
         """Title, warning, panes, status, footer."""
@@ -106,7 +113,7 @@ class BrowseScreen(Screen[None]):
         layers = f"{lowers} lower layer" if lowers == 1 else f"{lowers} lower layers"
         yield TitleLine(snapshot.label, f"{layers}, {snapshot.differ} differ")
         yield WarningBar(snapshot.doubts, snapshot.fallback)
-        with Panes(id="panes"):
+        with Panes(id="panes", classes="-folded" if state_of(self.app).folded else None):
             with Vertical(id="tree-pane"):
                 yield Heading()
                 yield SnapshotTree(id="tree")
@@ -152,6 +159,8 @@ class BrowseScreen(Screen[None]):
         self._show_state()
         self._read(ROOT, b"/", deep=True)
         self.watcher.start()
+        if self._tour:
+            self.call_after_refresh(self.action_tour)
 
     def on_unmount(self) -> None:
         """Leave no thread behind."""
@@ -161,6 +170,7 @@ class BrowseScreen(Screen[None]):
         """Stop everything that still runs, without waiting for it."""
         self._jobs.cancel_all()
         self._surveyor.stop()
+        self._stack_surveyor.stop()
         for detail in self.query(DetailPane):
             detail.stop()
 
@@ -273,15 +283,20 @@ class BrowseScreen(Screen[None]):
 
     def _show_state(self) -> None:
         hidden = self.entries.rows.hidden
-        running = running_text(exports_of(self.app).running)
-        parts = [*filter(None, [running, self.watcher.told()]), *self.finder.told()]
+        notices = [
+            *self.finder.told(),
+            *self.watcher.told(),
+            *running_notices(exports_of(self.app).running),
+        ]
         if self._hiding:
-            parts.append(f"{hidden:,} skipped hidden, u shows them")
+            notices.append(
+                Notice(f"{hidden:,} skipped hidden, u shows them", f"{hidden:,} hidden, u")
+            )
         if self.counts.problem is not None:
-            parts.append(f"reading stopped: {self.counts.problem}")
+            notices.append(Notice(f"reading stopped: {self.counts.problem}", "reading stopped"))
         elif not self.counts.complete:
-            parts.append(f"reading… {self.counts.total:,}")
-        self.query_one(StatusLine).show_state("  ".join(parts))
+            notices.append(Notice(f"reading… {self.counts.total:,}"))
+        self.query_one(StatusLine).show_state(*notices)
         found = self.finder.search is not None or self.finder.filter is not None
         if self._has_found != found:
             self._has_found = found
@@ -292,20 +307,14 @@ class BrowseScreen(Screen[None]):
     def action_export(self) -> None:
         """Open the export dialog."""
         store = self._store_path or state_of(self.app).store
-        dialog = ExportScreen(self.snapshot, store, self._surveyor)
+        dialog = ExportScreen(self.snapshot, store, self._surveyor, self._stack_surveyor)
 
         def begin(plan: Plan | None) -> None:
             if plan is not None:
-                estimate = dialog.estimate
-                expected = estimate.tar_size if estimate is not None else None
-                export = exports_of(self.app).start(self.snapshot, plan, expected)
+                export = exports_of(self.app).start(self.snapshot, plan, dialog.expected)
                 self.app.push_screen(ExportView(export), self.reveal)
 
         self.app.push_screen(dialog, begin)
-
-    def action_history(self) -> None:
-        """Show the exports of this session."""
-        self.app.push_screen(HistoryScreen(), self.reveal)
 
     def _export_changed(self, export: Export) -> None:
         running = bool(exports_of(self.app).running)
@@ -331,8 +340,17 @@ class BrowseScreen(Screen[None]):
             for screen in self.app.screen_stack:
                 if isinstance(screen, SurveyScreen):
                     screen.show()
-                elif isinstance(screen, ExportScreen):
-                    screen.show_estimate()
+            self._show_estimate()
+
+    def on_stack_surveyor_told(self, told: StackSurveyor.Told) -> None:
+        """More is known of the layers below."""
+        self._stack_surveyor.take(told)
+        self._show_estimate()
+
+    def _show_estimate(self) -> None:
+        for screen in self.app.screen_stack:
+            if isinstance(screen, ExportScreen):
+                screen.show_estimate()
 
     def action_glossary(self) -> None:
         """Explain the words; in the detail, begin with the one that says most there."""
@@ -346,18 +364,12 @@ class BrowseScreen(Screen[None]):
         self.app.push_screen(GlossaryScreen(word, examples=lessons_of(self.snapshot)), self.reveal)
 
     def action_tour(self) -> None:
-        """Begin the guided tour, or go back to it."""
+        """Begin the guided tour, or go back to it; of another snapshot, open the demo for it."""
         steps = steps_in(lessons_of(self.snapshot))
         if steps:
             self.query_one(TourBar).begin(steps)
-            return
-        self.notify(
-            "The tour goes through the demo, and this is another snapshot: quit, and run "
-            "whiteout demo --tour. Here F lists what deserves attention, and i explains the words.",
-            title="No tour here",
-            timeout=12,
-            markup=False,
-        )
+        else:
+            self.post_message(TourWanted())
 
     def on_tour_bar_reached(self, reached: TourBar.Reached) -> None:
         """Bring the row and the pane of a step."""

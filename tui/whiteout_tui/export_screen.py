@@ -21,12 +21,15 @@ from whiteout_tui.choice import Choice
 from whiteout_tui.export_plan import PLACES, Place, Plan, plan_of
 from whiteout_tui.export_words import estimate_text
 from whiteout_tui.exports import exports_of
+from whiteout_tui.field import DialogField
 from whiteout_tui.footer import ActionFooter
+from whiteout_tui.prose import Prose
 from whiteout_tui.state import state_of
-from whiteout_tui.surveying import Surveyor
+from whiteout_tui.surveying import StackSurveyor, Surveyor
 from whiteout_tui.words import words_of
 
 _LEVELS = {"none": "no level", "gzip": "level 0 to 9", "zstd": "level 1 to 22"}
+_WHOLE = "whole stack"
 _IMAGES = (Place.LAYOUT, Place.ARCHIVE, Place.STORAGE, Place.CONTAINERD, Place.REGISTRY)
 #: Fields to type into: label, what stands there while nothing is typed, and for which places.
 _INPUTS: dict[str, tuple[str, str, tuple[Place, ...]]] = {
@@ -59,18 +62,39 @@ class ExportScreen(ModalScreen[Plan]):
     BINDINGS = bindings(Scope.EXPORT)
     AUTO_FOCUS = "#compression"
 
-    def __init__(self, snapshot: Snapshot, store_path: str | None, surveyor: Surveyor) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        store_path: str | None,
+        surveyor: Surveyor,
+        stack_surveyor: StackSurveyor,
+    ) -> None:
         super().__init__()
         self._snapshot = snapshot
         self._store_path = store_path if store_path is not None else default_store_path()
         self._surveyor = surveyor
+        self._stack_surveyor = stack_surveyor
         self._to_replace: str | None = None
+        self.expected: tuple[int, ...] = ()
+        """Bytes of tar of each layer, from the bottom; empty where they were not counted."""
 
     @property
-    def estimate(self) -> Estimate | None:
-        """How large the layer will be; None while that is not known."""
-        survey = self._surveyor.known.survey
-        return estimate_layer(survey.totals) if survey.walked else None
+    def is_whole(self) -> bool:
+        """Whether the layers below are exported, too."""
+        return self.place in _IMAGES and self.word("layers") == _WHOLE
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """How large the layers will be, from the bottom, as far as they are counted."""
+        below = self._stack_surveyor.known.estimates if self.is_whole else ()
+        return (*below, estimate_layer(self._surveyor.known.survey.totals))
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the estimates are those of all layers, and final."""
+        below = self._stack_surveyor.known
+        stack = below.is_over and below.problem is None
+        return self._surveyor.known.survey.walked and (stack or not self.is_whole)
 
     def compose(self) -> ComposeResult:
         """A line for each field; those that a place does not need are out of sight."""
@@ -85,12 +109,12 @@ class ExportScreen(ModalScreen[Plan]):
                     with Horizontal(classes="field", id=f"line-{name}"):
                         yield Label(label)
                         typed = form.get(name, self._usual(name))
-                        yield Input(typed, placeholder=placeholder, id=name, compact=True)
-                yield from self._choice("layers", "Layers", ("this one", "whole stack"), form)
+                        yield DialogField(typed, placeholder=placeholder, id=name, compact=True)
+                yield from self._choice("layers", "Layers", ("this one", _WHOLE), form)
                 yield from self._choice("connection", "Connection", ("https", "http"), form)
                 yield Static("", id="hint")
                 yield Static("", id="estimate")
-            yield Static("", id="failure", classes="-empty")
+            yield Prose("", id="failure", classes="-empty")
             yield ActionFooter()
 
     def _choice(
@@ -111,19 +135,21 @@ class ExportScreen(ModalScreen[Plan]):
             field.cursor_blink = False
         self._surveyor.begin()
         self._follow()
-        self.show_estimate()
 
     def show_estimate(self) -> None:
         """Show what is known by now."""
-        known = self._surveyor.known
-        text = ""
-        if known.survey.walked or known.problem is None:
-            estimate = estimate_layer(known.survey.totals)
-            text = estimate_text(estimate, complete=known.survey.walked)
-        elif known.problem is not None:
-            text = f"No estimate: {known.problem}."
-        for place in self.query("#estimate").results(Static):
-            place.update(Content(text))
+        if not self.query("#estimate"):
+            return
+        known, below = self._surveyor.known, self._stack_surveyor.known
+        problem = known.problem if not known.survey.walked else None
+        if self.is_whole:
+            problem = problem or below.problem
+        if problem is not None:
+            text = f"No estimate: {problem}."
+        else:
+            count = below.count + 1 if self.is_whole else 1
+            text = estimate_text(self.estimates, count, complete=self.is_counted)
+        self.query_one("#estimate", Static).update(Content(text))
 
     # The fields
 
@@ -154,6 +180,9 @@ class ExportScreen(ModalScreen[Plan]):
         self.query_one("#level", Input).disabled = compression == "none"
         self.query_one("#name", Input).placeholder = _NAMES.get(place, "")
         self.query_one("#file", Input).placeholder = _FILES.get(place, "")
+        if self.is_whole:
+            self._stack_surveyor.begin()
+        self.show_estimate()
         self.query_one("#hint", Static).update(
             Content(f"{media_type_of(compression)}, {_LEVELS[compression]}. {PLACES[place]}")
         )
@@ -184,10 +213,6 @@ class ExportScreen(ModalScreen[Plan]):
             state_of(self.app).store = store
         return plan
 
-    def on_input_submitted(self) -> None:
-        """Enter in a field starts the export."""
-        self.action_submit()
-
     def action_submit(self) -> None:
         """Start the export, once nothing speaks against it."""
         try:
@@ -200,6 +225,8 @@ class ExportScreen(ModalScreen[Plan]):
             self._to_replace = replaced
             self._fail(f"{display_text(replaced)} is there already; Enter again replaces it")
             return
+        if self.is_counted:
+            self.expected = tuple(estimate.tar_size for estimate in self.estimates)
         self.dismiss(plan)
 
     def action_dismiss_dialog(self) -> None:

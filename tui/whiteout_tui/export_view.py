@@ -13,6 +13,7 @@ from whiteout_tui.export_actions import ExportActions, failure_content
 from whiteout_tui.export_words import Told, progress_lines, told_of, verification_text
 from whiteout_tui.exports import Export, ExportState
 from whiteout_tui.footer import ActionFooter
+from whiteout_tui.prose import Prose
 from whiteout_tui.result_table import ResultTable
 
 _PARTS = 1000
@@ -51,8 +52,8 @@ class ExportView(ExportActions):
                     yield Static("", id="progress")
                 with VerticalScroll(id="result", can_focus=False):
                     yield ResultTable(id="values")
-                    yield Static("", id="verification")
-                yield Static("", id="failed")
+                    yield Prose("", id="verification")
+                yield Prose("", id="failed")
             yield ActionFooter()
 
     def on_mount(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -14,9 +15,10 @@ from whiteout.export import ExportResult, swept_sentence
 from whiteout.sinks.model import Action, Step
 from whiteout_tui.export_plan import Outcome
 from whiteout_tui.exports import Export, ExportState
-from whiteout_tui.formats import duration_text, exact_size, short_size
+from whiteout_tui.formats import duration_text, entries_text, exact_size, short_size
 from whiteout_tui.result_table import Value
 from whiteout_tui.shell import shell_word
+from whiteout_tui.status import Notice
 
 #: A letter for each state, so that colour is never needed, and a style of the list of lines.
 STATES: dict[ExportState, tuple[str, str]] = {
@@ -28,16 +30,17 @@ STATES: dict[ExportState, tuple[str, str]] = {
 }
 
 
-def estimate_text(estimate: Estimate, *, complete: bool) -> str:
-    """How large the layer will be, and by what rule."""
+def estimate_text(estimates: Sequence[Estimate], count: int, *, complete: bool) -> str:
+    """How large *count* layers will be together, as far as they are counted, and by what rule."""
+    entries = sum(estimate.entries for estimate in estimates)
+    size = sum(estimate.tar_size for estimate in estimates)
+    what = f"Estimate of all {count:,} layers" if count > 1 else "Estimate"
     if not complete:
-        return (
-            f"Estimate, while the snapshot is counted: at least {estimate.entries:,} entries, "
-            f"{short_size(estimate.tar_size)} of tar."
-        )
+        least = f"at least {entries_text(entries)}, {short_size(size)} of tar"
+        return f"{what}, while it is counted: {least}."
     return (
-        f"Estimate: about {estimate.entries:,} entries, {exact_size(estimate.tar_size)} of tar, "
-        "from the totals: a header for each recorded entry, and its content."
+        f"{what}: about {entries_text(entries)}, {exact_size(size)} of tar, from the totals: "
+        "a header for each recorded entry, and its content."
     )
 
 
@@ -48,9 +51,11 @@ def progress_lines(export: Export) -> tuple[str, str]:
         return "beginning…", ""
     layer = step.layer
     if layer is not None:
-        rate = short_size(round(layer.uncompressed / max(export.seconds, 1e-3)))
+        made = export.made_before + layer.uncompressed
+        rate = short_size(round(made / max(export.seconds, 1e-3)))
+        which = f"{step.number} of {step.count}   " if step.count > 1 else ""
         return (
-            f"{layer.entries:,} entries   {short_size(layer.uncompressed)} of tar   "
+            f"{which}{entries_text(layer.entries)}   {short_size(layer.uncompressed)} of tar   "
             f"{short_size(layer.written)} written   {rate}/s",
             display_path(layer.path),
         )
@@ -70,12 +75,12 @@ def percent_text(export: Export) -> str:
     return f"{round(100 * fraction)}%" if fraction is not None else ""
 
 
-def running_text(running: list[Export]) -> str:
+def running_notices(running: list[Export]) -> list[Notice]:
     """A few words on the exports that run."""
     if not running:
-        return ""
+        return []
     percent = percent_text(running[0]) if len(running) == 1 else f"{len(running)} run"
-    return f"exporting {percent or '…'}, H shows it"
+    return [Notice(f"exporting {percent or '…'}, H shows it", f"export {percent or '…'}, H")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +180,7 @@ def verification_text(export: Export) -> Content:
         return Content.styled("\n".join(f"✗ {problem}" for problem in problems), "$text-error")
     entries = sum(found.entries for found in verified.found)
     return Content.styled(
-        f"✓ verified: digest and diffID recomputed, {entries:,} entries read", "$text-success"
+        f"✓ verified: digest and diffID recomputed, {entries_text(entries)} read", "$text-success"
     )
 
 

@@ -54,12 +54,14 @@ class Export:
     number: int
     snapshot: Snapshot
     plan: Plan
-    expected: int | None
-    """Bytes of tar, by an estimate; None when there is none."""
+    expected: tuple[int, ...]
+    """Bytes of tar of each new layer, from the bottom, by an estimate; empty without one."""
     began: float = field(default_factory=time.monotonic)
     clock: str = field(default_factory=lambda: time.strftime("%H:%M:%S"))
     state: ExportState = ExportState.RUNNING
     step: Step | None = None
+    made_before: int = 0
+    """Bytes of tar of the layers before the present one."""
     seconds: float = 0.0
     outcome: Outcome | None = None
     failure: str | None = None
@@ -80,9 +82,9 @@ class Export:
             return None
         if step.layer is None:
             return min(1.0, step.done / step.total) if step.total else None
-        if not self.expected:
+        if len(self.expected) != step.count:
             return None
-        return min(0.99, step.layer.uncompressed / self.expected)
+        return min(0.99, step.layer.uncompressed / self.expected[step.number - 1])
 
     @property
     def layer(self) -> ExportResult | None:
@@ -123,8 +125,8 @@ class Exports:
             for layer in export.outcome.layers
         ]
 
-    def start(self, snapshot: Snapshot, plan: Plan, expected: int | None) -> Export:
-        """Begin an export in the background; *expected* are bytes of tar, by an estimate."""
+    def start(self, snapshot: Snapshot, plan: Plan, expected: tuple[int, ...]) -> Export:
+        """Begin an export in the background; *expected* as in :class:`Export`."""
         number = len(self.every) + 1
         export = Export(number, snapshot, self._unlocked(snapshot, plan, number), expected)
         self.every.append(export)
@@ -165,7 +167,7 @@ class Exports:
             if step.action is action and now - reported < _PAUSE:
                 return
             reported, action = now, step.action
-            send(self._app, self.Told(export, _stepped(step)), token)
+            send(self._app, self.Told(export, stepped(step)), token)
 
         return report
 
@@ -230,8 +232,13 @@ def _verify(blobs: Blobs, layer: ExportResult, cancel: CancelToken) -> Verificat
         )
 
 
-def _stepped(step: Step) -> Callable[[Export], None]:
+def stepped(step: Step) -> Callable[[Export], None]:
+    """The change of an export that is at *step*."""
+
     def change(export: Export) -> None:
+        before = export.step
+        if before is not None and before.layer is not None and before.number < step.number:
+            export.made_before += before.layer.uncompressed
         export.step = step
         export.seconds = time.monotonic() - export.began
 

@@ -19,9 +19,11 @@ from whiteout.errors import UsageError, WhiteoutError
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.choice import Choice
+from whiteout_tui.field import DialogField
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.formats import exact_size
 from whiteout_tui.jobs import Jobs, send
+from whiteout_tui.prose import Prose
 from whiteout_tui.words import words_of
 
 _UNSAFE = re.compile(r"[^\w .,@+=-]|^[ .-]+")
@@ -79,19 +81,19 @@ class ExtractScreen(ModalScreen[None]):
         """What is copied, from which side, and where to."""
         with Vertical(id="dialog"):
             yield Static(Content.styled("Extract a file", "bold $text-primary"), id="heading")
-            yield Static(Content(display_path(self._path)), id="source")
+            yield Prose(Content(display_path(self._path)), id="source")
             if len(self._sides) > 1:
                 with Horizontal(classes="line"):
                     yield Label("Side")
                     yield Choice(self._sides, self._sides[0], id="side")
             with Horizontal(classes="line"):
                 yield Label("To")
-                yield Input(default_name(self._path), id="destination", compact=True)
+                yield DialogField(default_name(self._path), id="destination", compact=True)
             yield Static(
                 Content("Enter copies it there. ~ is your home directory. Nothing is replaced."),
                 id="hint",
             )
-            yield Static("", id="failure", classes="-empty")
+            yield Prose("", id="failure", classes="-empty")
             yield ActionFooter()
 
     def on_mount(self) -> None:
@@ -105,10 +107,6 @@ class ExtractScreen(ModalScreen[None]):
     def stop(self) -> None:
         """Stop what runs, without waiting for it."""
         self._jobs.cancel_all()
-
-    def on_input_submitted(self) -> None:
-        """Enter in the field starts."""
-        self.action_write()
 
     def action_write(self) -> None:
         """Copy the file."""

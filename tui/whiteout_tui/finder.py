@@ -16,6 +16,7 @@ from whiteout.errors import UsageError
 from whiteout_tui.prompt import Prompt, PromptMode
 from whiteout_tui.rows import ROOT
 from whiteout_tui.search import Filter, Search
+from whiteout_tui.status import Notice
 from whiteout_tui.tree import SnapshotTree
 
 _FOLLOW = 0.25
@@ -297,14 +298,17 @@ class Finder:
         total = f"{shown.total:,}" + ("…" if self._incomplete() else "")
         return f"{total} row" + "s" * (total != "1")
 
-    def told(self) -> list[str]:
+    def told(self) -> list[Notice]:
         """What the status line says of the search and the filter."""
-        parts = []
-        if self.filter is not None:
-            parts.append(f"filter {display_text(self.filter.text)}: {self.filter_state()}")
+        notices = []
         if self.search is not None and not self._prompt.is_open:
-            parts.append(f"“{display_text(self.search.text)}” {self.search_state()}")
-        return parts
+            state = self.search_state()
+            notices.append(Notice(f"“{display_text(self.search.text)}” {state}", f"/ {state}"))
+        if self.filter is not None:
+            state = self.filter_state()
+            text = f"filter {display_text(self.filter.text)}: {state}"
+            notices.append(Notice(text, f"f {state}"))
+        return notices
 
     # Paths
 

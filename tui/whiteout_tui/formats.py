@@ -29,6 +29,11 @@ def exact_size(size: int) -> str:
     return digits if size < 1024 else f"{digits} ({short_size(size)})"
 
 
+def entries_text(count: int) -> str:
+    """``1 entry`` or ``12,345 entries``."""
+    return f"{count:,} entry" if count == 1 else f"{count:,} entries"
+
+
 def mode_text(entry: Entry) -> str:
     """Octal permission bits and the form of ``ls -l``: ``0755 -rwxr-xr-x``."""
     return f"{entry.permissions:04o} {stat.filemode(entry.stat.st_mode)}"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
 from textual.screen import Screen
+from textual.style import Style
 from textual.widgets import Static
 
 from whiteout.display import display_path
 from whiteout_tui.actions import Scope, bindings
+from whiteout_tui.detail.terms import TERM
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.glossary import TERMS, Term, term_named
 from whiteout_tui.linelist import LineList, Lines, Part
@@ -76,6 +80,12 @@ class GlossaryScreen(Screen[bytes]):
         """Draw for the new width."""
         self.call_after_refresh(self.on_line_list_moved)
 
+    def on_click(self, event: events.Click) -> None:
+        """To a related term."""
+        term = term_named(event.style.meta.get(TERM, ""))
+        if term is not None:
+            self.query_one(LineList).move_to(TERMS.index(term))
+
     def on_line_list_chosen(self) -> None:
         """Go to the example, where there is one to go to."""
         if self.term.example is not None and self.term.example in self._examples:
@@ -84,6 +94,17 @@ class GlossaryScreen(Screen[bytes]):
     def action_close_view(self) -> None:
         """Back to where the glossary was opened."""
         self.dismiss()
+
+
+def _linked(text: Content, names: Collection[str]) -> Content:
+    """*text* with the terms *names* in it marked, so that a click leads to them."""
+    for name in names:
+        words = r"\s+".join(map(re.escape, name.split()))
+        match = re.search(rf"(?<=[\s,]){words}(?=,|\s|$)", text.plain)
+        if match is not None:
+            style = Style(underline=True) + Style.from_meta({TERM: name})
+            text = text.stylize(style, match.start(), match.end())
+    return text
 
 
 def explained(term: Term, width: int, *, examples: Collection[bytes]) -> Content:
@@ -113,5 +134,6 @@ def explained(term: Term, width: int, *, examples: Collection[bytes]) -> Content
         parts += [Content(""), paragraph("The demo, which any user can build, cannot show it.")]
     parts += [Content(""), paragraph(f"Read on: {term.reading}", "$foreground-muted")]
     if term.see:
-        parts.append(paragraph(f"See also: {', '.join(term.see)}", "$foreground-muted"))
+        seen = paragraph(f"See also: {', '.join(term.see)}", "$foreground-muted")
+        parts.append(_linked(seen, term.see))
     return Content("\n").join(parts)

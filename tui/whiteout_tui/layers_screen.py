@@ -18,9 +18,10 @@ from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.jobs import Jobs, send
+from whiteout_tui.prose import Prose
 from whiteout_tui.record_rows import LAYERS_HEADING, about_layers, layer_rows
 from whiteout_tui.row_list import RowList
-from whiteout_tui.status import StatusLine, TitleLine
+from whiteout_tui.status import Notice, StatusLine, TitleLine
 from whiteout_tui.words import words_of
 
 
@@ -56,14 +57,14 @@ class LayersScreen(Screen[None]):
         yield TitleLine(display_text(self.layer_stack.label), "layers, topmost first")
         yield Static(LAYERS_HEADING, classes="columns", markup=False)
         yield RowList(id="layers")
-        yield Static("", id="about", markup=False)
+        yield Prose("", id="about", markup=False)
         yield StatusLine()
         yield ActionFooter()
 
     def on_mount(self) -> None:
         """Show the layers."""
         count = len(self.layer_stack.layers)
-        self.query_one(StatusLine).show_state(f"{count:,} layers")
+        self.query_one(StatusLine).show_state(Notice(f"{count:,} layers"))
         self._draw()
 
     def on_unmount(self) -> None:

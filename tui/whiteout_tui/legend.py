@@ -101,9 +101,10 @@ NUMBERS: tuple[tuple[str, str], ...] = (
     ("hidden", "skipped entries in the directories read so far that u has hidden"),
     (
         "estimate",
-        "of a layer before it is written, from the totals: an entry and 512 bytes for each "
+        "of each layer before it is written, from its totals: an entry and 512 bytes for each "
         "recorded entry, the content of its file and half a block of padding, 1024 for the end. "
-        "Unchanged directories above an entry and PAX records come on top; sockets drop out",
+        "Unchanged directories above an entry and PAX records come on top; sockets drop out. Of "
+        "the whole stack the sum of its layers",
     ),
     (
         "progress of an export",

@@ -14,10 +14,13 @@ from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail import DetailPane
 from whiteout_tui.export_actions import ExportActions
 from whiteout_tui.export_view import ExportView
+from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.linelist import LineList
+from whiteout_tui.list_screen import ListScreen
 from whiteout_tui.picker_screen import PickerScreen
 from whiteout_tui.survey_screen import SurveyScreen
+from whiteout_tui.tour_bar import TourBar
 from whiteout_tui.tree import SnapshotTree
 
 
@@ -32,8 +35,13 @@ class ActionProvider(Provider):
             carriers[Scope.TREE] = screen.query_one(SnapshotTree)
             carriers[Scope.DETAIL] = screen.query_one(DetailPane)
             carriers[Scope.TEXT] = screen.query_one(DetailPane).text
+            tour = screen.query_one(TourBar)
+            if tour.step is not None:
+                carriers[Scope.TOUR] = tour
         for lists in screen.query(LineList):
             carriers[lists.SCOPE] = lists
+        if isinstance(screen, ListScreen | GlossaryScreen):
+            carriers[Scope.VIEW] = screen
         if isinstance(screen, SurveyScreen):
             carriers[Scope.SURVEY] = screen
         if isinstance(screen, ExportActions):

@@ -91,7 +91,7 @@ class Panes(Container):
 
     def show_detail(self) -> None:
         """Bring the detail, where there is no room in place of the tree."""
-        self.remove_class("-folded")
+        self._fold(False)
         self.add_class("-detailed")
 
     def show_tree(self) -> None:
@@ -101,8 +101,12 @@ class Panes(Container):
     def fold_detail(self) -> None:
         """Take the detail away."""
         if not self.only_one:
-            self.add_class("-folded")
+            self._fold(True)
         self.remove_class("-detailed")
+
+    def _fold(self, folded: bool) -> None:
+        state_of(self.app).folded = folded
+        self.set_class(folded, "-folded")
 
     # The sizes
 

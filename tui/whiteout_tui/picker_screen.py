@@ -21,12 +21,15 @@ from whiteout.sources.registry import discover_one, sources
 from whiteout.sources.root import HOST, Root
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
+from whiteout_tui.field import Field
 from whiteout_tui.footer import ActionFooter
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.layers_screen import LayersScreen
+from whiteout_tui.prose import Prose
 from whiteout_tui.record_rows import about_record, matches, picker_heading, record_rows
 from whiteout_tui.row_list import RowList
-from whiteout_tui.status import StatusLine, TitleLine, WarningBar
+from whiteout_tui.status import Notice, StatusLine, TitleLine, WarningBar
+from whiteout_tui.visit import TourWanted
 from whiteout_tui.words import words_of
 
 _BATCH = 200
@@ -86,8 +89,8 @@ class PickerScreen(Screen[None]):
         yield Static("", id="columns", classes="columns", markup=False)
         yield RowList(id="records")
         yield Static("", id="nothing", classes="-empty", markup=False)
-        yield Static("", id="about", markup=False)
-        yield Input(placeholder="words that must be in the line", id="filter", classes="-empty")
+        yield Prose("", id="about", markup=False)
+        yield Field(placeholder="words that must be in the line", id="filter", classes="-empty")
         yield StatusLine()
         yield ActionFooter()
 
@@ -177,7 +180,7 @@ class PickerScreen(Screen[None]):
             state = f"{sum(each.kind is not Kind.STORE for each in shown):,} of {state}"
         if self._reading:
             state += f", asking {', '.join(sorted(self._reading))}…"
-        self.query_one(StatusLine).show_state(state)
+        self.query_one(StatusLine).show_state(Notice(state))
 
     def on_line_list_moved(self) -> None:
         """Say more of the record under the cursor."""
@@ -189,6 +192,10 @@ class PickerScreen(Screen[None]):
     def _picked(self) -> Record | None:
         picked = self.query_one(RowList).picked
         return picked if isinstance(picked, Record) else None
+
+    def action_tour(self) -> None:
+        """Open the demo, for the guided tour."""
+        self.post_message(TourWanted())
 
     # The filter
 

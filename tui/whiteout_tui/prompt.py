@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from whiteout_tui.actions import Scope, bindings
+from whiteout_tui.field import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class PromptMode(Enum):
     PATH = _Manner("Go to", "a path, such as /etc/hosts; Tab completes it")
 
 
-class PromptInput(Input):
+class PromptInput(Field):
     """The field; its keys are those of the table of actions."""
 
     BINDINGS = bindings(Scope.PROMPT)

@@ -36,6 +36,8 @@ class State:
     share_beside: int = 50
     store: str | None = None
     """The store of the last export."""
+    folded: bool = False
+    """Whether the detail is folded away."""
 
     def share(self, beside: bool) -> int:
         """The tree's share, where the panes are side by side or one above the other."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from rich.cells import cell_len, set_cell_size
 from textual import events
 from textual.app import ComposeResult
@@ -13,6 +16,7 @@ from textual.widgets import Static
 from whiteout.display import display_name, display_path
 from whiteout_tui.counting import Counts
 from whiteout_tui.legend import KINDS
+from whiteout_tui.prose import Prose
 from whiteout_tui.rowdata import RowKind
 
 COLOURS = {
@@ -23,6 +27,10 @@ COLOURS = {
     RowKind.SKIPPED: "$foreground-muted",
     RowKind.UNREADABLE: "$text-error",
 }
+
+_GAP = "  "
+#: As in the style sheet: how much of the line is not for the path, in percent.
+_MOST_OF_STATE = 66
 
 
 class TitleLine(Horizontal):
@@ -62,6 +70,27 @@ class TitleLine(Horizontal):
         _show(self.query_one("#counts", Static), Content.assemble(*parts))
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the status line says; ``short`` is for where there is little room."""
+
+    text: str
+    short: str = ""
+
+
+def fitted(notices: Sequence[Notice], width: int) -> str:
+    """*notices*, the most important first, in *width* cells if that can be.
+
+    The less important of them are shortened before the others.
+    """
+    said = [notice.text for notice in notices]
+    for position in reversed(range(len(said))):
+        if cell_len(_GAP.join(said)) <= width:
+            break
+        said[position] = notices[position].short or said[position]
+    return _GAP.join(said)
+
+
 class StatusLine(Horizontal):
     """The last line above the footer: the path under the cursor, and what is hidden or going on."""
 
@@ -75,6 +104,7 @@ class StatusLine(Horizontal):
     def __init__(self) -> None:
         super().__init__()
         self._path = ""
+        self._notices: tuple[Notice, ...] = ()
         self._steps: list[tuple[int, bytes]] = []  # the end of each name in cells, and its path
 
     def compose(self) -> ComposeResult:
@@ -93,14 +123,21 @@ class StatusLine(Horizontal):
         self.show_path(display_path(path))
         self._steps = trail_of(path)
 
-    def show_state(self, state: str) -> None:
-        """Show the printable *state*."""
-        if _show(self.query_one("#state", Static), Content(state)):
-            self.call_after_refresh(self._draw)
+    def show_state(self, *notices: Notice) -> None:
+        """Show the printable *notices*, the most important first."""
+        self._notices = notices
+        self._draw_state()
 
     def on_resize(self) -> None:
-        """Cut the path for the new width."""
+        """Cut the path for the new width, and say more or less of the rest."""
+        self._draw_state()
         self.call_after_refresh(self._draw)
+
+    def _draw_state(self) -> None:
+        room = self.content_size.width * _MOST_OF_STATE // 100 - len(_GAP)
+        state = fitted(self._notices, room) if room > 0 else ""
+        if _show(self.query_one("#state", Static), Content(state)):
+            self.call_after_refresh(self._draw)
 
     def on_click(self, event: events.Click) -> None:
         """A click on a name in the path leads there."""
@@ -152,7 +189,7 @@ def _end(text: str, width: int) -> str:
     return "…" + set_cell_size(text[::-1], width - 1)[::-1].lstrip()
 
 
-class WarningBar(Static):
+class WarningBar(Prose):
     """What the privileges of this process hide, and why another differ answers."""
 
     def __init__(self, doubts: tuple[str, ...], fallback: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The survey of a whole snapshot in the background, once somebody wants to see it."""
+"""What is counted in the background, once somebody wants to see it: a snapshot, or its stack."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from textual.message import Message
 from textual.widget import Widget
 
 from whiteout.cancel import CancelToken
+from whiteout.estimate import Estimate, estimate_layer
+from whiteout.sinks.run import whole_stack
 from whiteout.snapshot import Snapshot
 from whiteout.survey import Survey, survey
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.words import words_of
 
 _JOB = "survey"
+_STACK_JOB = "stack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +93,69 @@ class Surveyor:
     def _post(self, surveyed: Surveyed, token: CancelToken | None) -> None:
         self.known = surveyed
         self._owner.post_message(self.Told(surveyed, token))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The layers below a snapshot, from the bottom, as far as they are counted.
+
+    ``count`` is how many there are; the last of ``estimates`` is not final before ``is_over``.
+    """
+
+    count: int = 0
+    estimates: tuple[Estimate, ...] = ()
+    is_over: bool = False
+    problem: str | None = None
+
+
+class StackSurveyor:
+    """Counts the layers below a snapshot in a thread, one by one, and tells *owner*."""
+
+    class Told(Message):
+        """More is known of the layers below."""
+
+        def __init__(self, counted: Counted, token: CancelToken) -> None:
+            super().__init__()
+            self.counted = counted
+            self.token = token
+
+    def __init__(self, owner: Widget, snapshot: Snapshot) -> None:
+        self._owner = owner
+        self._snapshot = snapshot
+        self._jobs = Jobs(owner)
+        self._begun = False
+        self.known = Counted()
+
+    def begin(self) -> None:
+        """Begin to count, unless that was done before."""
+        if not self._begun:
+            self._begun = True
+            self._jobs.start(_STACK_JOB, self._count, self._failed)
+
+    def stop(self) -> None:
+        """Stop counting, without waiting for it."""
+        self._jobs.cancel_all()
+
+    def take(self, told: Told) -> None:
+        """Take what was told."""
+        self.known = told.counted
+
+    def _count(self, token: CancelToken) -> None:
+        below = whole_stack(self._snapshot)[:-1]
+        count = len(below)
+        done: tuple[Estimate, ...] = ()
+
+        def tell(counted: Counted) -> None:
+            send(self._owner, self.Told(counted, token), token)
+
+        for layer in below:
+
+            def report(found: Survey, before: tuple[Estimate, ...] = done) -> None:
+                tell(Counted(count, (*before, estimate_layer(found.totals))))
+
+            found = survey(layer, cancel=token, report=report, files=0)
+            done = (*done, estimate_layer(found.totals))
+        tell(Counted(count, done, is_over=True))
+
+    def _failed(self, error: BaseException, token: CancelToken) -> Message:
+        return self.Told(replace(self.known, is_over=True, problem=words_of(error)), token)

@@ -15,6 +15,7 @@ from whiteout.snapshot import Snapshot
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.rowdata import RowFlag, RowKind, stamp_of
 from whiteout_tui.rows import ROOT, RowState
+from whiteout_tui.status import Notice
 from whiteout_tui.tree import SnapshotTree
 from whiteout_tui.words import words_of
 
@@ -117,11 +118,12 @@ class Watcher:
         self._unknown.add(row)
         self.look()
 
-    def told(self) -> str:
-        """What the status line says; empty while everything is as it was read."""
+    def told(self) -> list[Notice]:
+        """What the status line says; nothing while everything is as it was read."""
         if self._failure is not None:
-            return f"the snapshot cannot be looked at: {self._failure}"
+            sentence = "! the snapshot cannot be looked at"
+            return [Notice(f"{sentence}: {self._failure}", sentence)]
         count = len(self._tree.stale)
         if not count:
-            return ""
-        return f"! {count:,} changed since read, r re-reads"
+            return []
+        return [Notice(f"! {count:,} changed since read, r re-reads", f"! {count:,} changed, r")]

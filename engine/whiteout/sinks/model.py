@@ -31,13 +31,19 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far an export to a sink is. ``done`` and ``total`` are bytes of the blob ``item``."""
+    """How far an export to a sink is. ``done`` and ``total`` are bytes of the blob ``item``.
+
+    While a layer is exported, it is the one with ``number`` from the bottom of ``count`` new ones,
+    beginning at 1.
+    """
 
     action: Action
     item: str
     done: int = 0
     total: int | None = None
     layer: Progress | None = None
+    number: int = 1
+    count: int = 1
 
 
 Report = Callable[[Step], object]

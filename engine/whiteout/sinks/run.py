@@ -140,7 +140,9 @@ def _plain(result: ExportResult) -> Descriptor:
 
 def _layer_report(report: Report, number: int, count: int) -> Callable[[Progress], object]:
     item = f"layer {number} of {count}"
-    return lambda progress: report(Step(Action.EXPORT, item, progress.written, None, progress))
+    return lambda progress: report(
+        Step(Action.EXPORT, item, progress.written, None, progress, number, count)
+    )
 
 
 def _ignore(_: Step) -> None:
