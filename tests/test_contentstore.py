@@ -22,6 +22,7 @@ from whiteout.contentstore import ContentStore, Descriptor
 from whiteout.digests import digest_of
 from whiteout.errors import DigestMismatch, NotFound, RefLocked, StoreError, UsageError
 from whiteout.labels import UNCOMPRESSED, LabelStore
+from whiteout.layoutfiles import put_manifest
 from whiteout.mediatypes import GZIP
 
 DIFF_ID = "sha256:" + "a" * 64
@@ -501,6 +502,33 @@ def test_foreign_things_in_the_store_are_refused(tmp_path: Path, name: str, kind
     with pytest.raises(StoreError, match="needs a directory"):
         put(store, b"data")
     assert os.listdir(elsewhere) == []
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "link", "hole"])
+@pytest.mark.parametrize("name", ["oci-layout", "index.json", "metadata.db"])
+def test_files_of_a_store_that_are_something_else(tmp_path: Path, name: str, kind: str) -> None:
+    """Nothing is waited for, followed or read without end; each is one sentence."""
+    store = ContentStore(tmp_path / "store")
+    put(store, b"data", a="b")
+    place = Path(store.path, name)
+    place.unlink()
+    match kind:
+        case "fifo":
+            os.mkfifo(place)
+        case "directory":
+            place.mkdir()
+        case "link":
+            place.symlink_to("/etc/passwd")
+        case "hole":
+            with place.open("wb") as file:
+                file.write(b"x" * 4096)
+                file.truncate(1 << 33)
+    with pytest.raises(StoreError) as caught:
+        again = ContentStore(store.path)
+        put_manifest(again.path, Descriptor("a/b", OTHER, 1).as_dict(), "t")
+        put(again, b"more")
+    assert "; " in str(caught.value) or "not an OCI image layout" in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_a_link_for_an_ingest_is_refused_and_not_swept(store: ContentStore, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ _ADVICE = {
     errno.EACCES: "; choose a store that you may write, or change its permissions",
     errno.EPERM: "; choose a store that you may write, or change its permissions",
     errno.ELOOP: "; a symbolic link stands where the store needs a file or directory of its own",
+    errno.EISDIR: "; a directory stands where the store needs a file; move it away",
     errno.EINVAL: "; what stands where the store needs a file is no regular file",
     errno.ENOTDIR: (
         "; a symbolic link, or something else that is no directory, stands where the store "

@@ -107,9 +107,13 @@ def check_layout(path: str) -> None:
             f"{_shown(path)} is not an OCI image layout: it has no file {_MARKER}"
         ) from None
     except OSError as error:
-        raise store_error("read the store", path, error) from None
+        if error.errno != errno.EFBIG:
+            raise store_error("read the store", path, error) from None
+        marker = b""
     version = _object(marker).get("imageLayoutVersion")
     if version != _VERSION:
+        if version is None:
+            raise StoreError(f"{_shown(path)} is not an OCI image layout: its {_MARKER} is damaged")
         raise StoreError(
             f"{_shown(path)} is an OCI image layout of version {display_text(str(version))[:40]}; "
             f"only {_VERSION} is supported"
