@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -460,6 +461,41 @@ def bytes_written(process: int) -> int:
     """What a process wrote so far: a file without a name can be seen in no directory."""
     fields = Path(f"/proc/{process}/io").read_text().split()
     return int(fields[fields.index("wchar:") + 1])
+
+
+@pytest.mark.parametrize(
+    ("closed", "words", "status"),
+    [
+        (">&-", ("changes",), 1),
+        (">&-", ("changes", "--json"), 1),
+        (">&-", ("export", "-o", "-"), 1),
+        (">&-", ("export", "-o", "LAYER"), 1),
+        (">&- 2>&-", ("export", "-o", "-"), 1),
+        ("<&- 2>&-", ("export", "-o", "LAYER"), 0),
+        ("<&-", ("changes", "--mounts", "-"), 1),
+        ("> /dev/full", ("changes",), 1),
+        ("> /dev/full", ("export", "-o", "-"), 1),
+    ],
+)
+def test_closed_and_full_standard_streams(
+    closed: str, words: tuple[str, ...], status: int, target: list[str], tmp_path: Path
+) -> None:
+    """No file that is opened is taken for one of them, and what cannot be written is said."""
+    layer = tmp_path / "layer"
+    names = [str(layer) if word == "LAYER" else word for word in words[1:]]
+    places = [] if "--mounts" in words else target
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command(words[0], *places, *names)],
+        capture_output=True,
+        env=environment(),
+        check=False,
+    )
+    assert ended.returncode == status, ended
+    if status and "2>&-" not in closed:
+        one_sentence(Outcome(ended.returncode, ended.stdout, ended.stderr))
+    if layer.exists():
+        with tarfile.open(layer) as archive:
+            assert archive.getnames()
 
 
 def test_nothing_is_read_of_a_closed_standard_input() -> None:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import chain
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from whiteout import __version__
 from whiteout.arguments import parse
@@ -42,6 +42,7 @@ OpenApp = Callable[["Snapshot | None", str | None, "Root", bool], int]
 
 def run(arguments: Sequence[str], open_app: OpenApp) -> int:
     """Run one command line and give its exit status. *open_app* is called to open the app."""
+    _open_standard_streams()
     try:
         if arguments[:1] == ["__complete"]:
             return _complete(arguments[1:])
@@ -55,7 +56,7 @@ def run(arguments: Sequence[str], open_app: OpenApp) -> int:
     except SystemExit as done:  # argparse, after printing help or the version
         return done.code if isinstance(done.code, int) else 0
     except BrokenPipeError:
-        _silence_stdout()
+        _silence(sys.stdout)
         return 1
     except WhiteoutError as error:
         return _complain(str(error), error.exit_status)
@@ -65,21 +66,45 @@ def run(arguments: Sequence[str], open_app: OpenApp) -> int:
         return _complain(f"the system refused: {reason_of(error)}", 1)
 
 
+def _open_standard_streams() -> None:
+    """Put something in place of standard streams that are closed, whose use then is an error.
+
+    Else the next file that is opened has the number of one, and would be written to as such.
+    """
+    for number, (name, mode, other) in enumerate(_STREAMS):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, other)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+#: How each standard stream is opened, and how what stands for a closed one.
+_STREAMS = (
+    ("stdin", "r", os.O_WRONLY),
+    ("stdout", "w", os.O_RDONLY),
+    ("stderr", "w", os.O_RDONLY),
+)
+
+
 def _complain(message: str, status: int) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        _silence_stdout()
-    with suppress(OSError):
-        print(f"whiteout: {message}", file=sys.stderr)
+        _silence(sys.stdout)
+    try:
+        print(f"whiteout: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
     return status
 
 
-def _silence_stdout() -> None:
-    """Keep the interpreter from complaining when it closes a broken standard output."""
+def _silence(stream: TextIO) -> None:
+    """Keep the interpreter from complaining when it closes a broken standard stream."""
     with suppress(OSError, ValueError):
         devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
+        os.dup2(devnull, stream.fileno())
         os.close(devnull)
 
 
