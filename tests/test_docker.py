@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import partial
@@ -335,6 +336,22 @@ def test_what_is_damaged_spoils_its_own_row_alone(run: Run, copy: Path, engine: 
     run("changes", "--root", copy, "docker:two").done()
     outcome = run("changes", "--root", copy, "docker:team/img:2")
     assert outcome.status == 1 and b"is damaged" in outcome.stderr
+
+
+def test_what_is_gone_is_said_in_the_list(run: Run, copy: Path, engine: Docker) -> None:
+    data = copy / "var/lib/docker"
+    upper = Path(engine.inspect("team/img:3")["GraphDriver"]["Data"]["UpperDir"])
+    shutil.rmtree(data / "overlay2" / upper.parent.name)
+    shutil.rmtree(data / "image/overlay2/layerdb/mounts" / engine.inspect("one")["Id"])
+    own = Path(engine.inspect("never")["GraphDriver"]["Data"]["UpperDir"])
+    shutil.rmtree(data / "overlay2" / own.parent.name)
+    records = {each.name: each for each in discover(Root(os.fsencode(copy)), ["docker"])}
+    assert f"{upper.parent.name} is gone" in (records["team/img:3"].problem or "")
+    assert "its mount-id cannot be read" in (records["one"].problem or "")
+    assert f"{own.parent.name} is gone" in (records["never"].problem or "")
+    assert records["team/img:2"].problem is None and records["two"].problem is None
+    for name in ("team/img:3", "one", "never"):
+        assert run("changes", "--root", copy, f"docker:{name}").status == 1
 
 
 DAMAGES = (

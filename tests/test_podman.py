@@ -320,6 +320,19 @@ def test_no_damage_is_a_crash_or_leads_out(run: Run, copy: Path) -> None:
         path.write_bytes(whole)
 
 
+def test_what_is_gone_is_said_in_the_list(copy: Path) -> None:
+    store = copy / "var/lib/containers/storage"
+    (top,) = {
+        each["layer"]
+        for each in json.loads((store / "overlay-containers/containers.json").read_text())
+        if each["names"] == ["two"]
+    }
+    shutil.rmtree(store / "overlay" / top)
+    found = listed(copy)
+    assert f"{top} is gone" in (found["two"].problem or "")
+    assert [each.name for each in found.values() if each.problem is not None] == ["two"]
+
+
 def test_a_composefs_layer_is_said_plainly(run: Run, copy: Path) -> None:
     """Podman 4.3 writes none."""
     for layer in (copy / "var/lib/containers/storage/overlay").glob("*/diff"):

@@ -291,6 +291,10 @@ class StorageRoot:
         if not chain:
             return f"its layer {display_text(top)} is in no layers.json"
         for layer in chain:
+            present, path = self._present[layer.home], layer.home.layer(layer.id)
+            known = present is None or os.fsencode(layer.id) in present
+            if not known and not os.path.lexists(path):  # else it is younger than the list
+                return f"its directory {display_path(path)} is gone"
             if dict(members(layer.document, "flags")).get("incomplete") is True:
                 return f"its layer {display_text(layer.id)} is incomplete: being made, or deleted"
         missing = chain[-1].parent
@@ -302,6 +306,18 @@ class StorageRoot:
                 " additional image store"
             )
         return None
+
+    @cached_property
+    def _present(self) -> dict[_Home, frozenset[bytes] | None]:
+        """The directories of layers in each home; None where they cannot be listed."""
+        found: dict[_Home, frozenset[bytes] | None] = {}
+        for home in self._homes:
+            try:
+                path = self._place.root.settle(os.path.join(home.path, b"overlay"))
+                found[home] = frozenset(os.listdir(path))
+            except OSError:
+                found[home] = None
+        return found
 
     # Stacks
 

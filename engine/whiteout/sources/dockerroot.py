@@ -142,6 +142,7 @@ class DataRoot:
         if graph is not None:
             opener = partial(_container_stack, graph, identity, name, document)
             layers = graph.container_depth(identity)
+            problem = graph.container_problem(identity)
         elif driver in _CONTAINERD:
             opener = partial(_stack_in_containerd, self._place.root, identity, document)
         else:
@@ -289,8 +290,8 @@ class Graph:
         known = [size for size in sizes if size is not None]
         short = (name.removesuffix(_LATEST) for name in image.names if name.endswith(_LATEST))
         problem = image.problem
-        if problem is None and not image.chain:
-            problem = "it has no layers"
+        if problem is None:
+            problem = self._problem(image.chain) if image.chain else "it has no layers"
         return Record(
             target=self._place.target("docker", image.name),
             name=image.name,
@@ -382,10 +383,39 @@ class Graph:
                 size=layer.size,
                 aliases=tuple(filter(None, (layer.cache_id,))),
                 notes=where.get(layer.chain_id, ("of no image",)),
-                problem=layer.problem,
+                problem=self._problem(chain),
                 marks=self._place.marks,
                 opener=partial(self._stack, layer.chain_id, chain),
             )
+
+    @cached_property
+    def _present(self) -> frozenset[bytes] | None:
+        """The directories of the driver; None where they cannot be listed."""
+        try:
+            return frozenset(_directories(self._home))
+        except OSError:
+            return None
+
+    def _is_gone(self, directory: str) -> bool:
+        name = os.fsencode(directory)
+        if self._present is None or name in self._present:
+            return False
+        return not os.path.lexists(os.path.join(self._home, name))  # it may be younger
+
+    def _problem(self, chain: tuple[str, ...]) -> str | None:
+        """Why the layers of *chain* cannot be opened, as far as looking at none of them tells."""
+        for chain_id in reversed(chain):
+            layer = self._layers.get(chain_id)
+            if layer is None:
+                return f"its layer {display_text(chain_id)} is not in the layer database"
+            if layer.problem is not None:
+                return layer.problem
+            if self._is_gone(layer.cache_id):
+                return f"its directory {self._shown(layer.cache_id)} is gone"
+        return None
+
+    def _shown(self, directory: str) -> str:
+        return display_path(os.path.join(self._home, os.fsencode(directory)))
 
     def _chain(self, chain_id: str) -> tuple[str, ...]:
         """The layer and those below it, from the bottom up, as the database links them."""
@@ -403,6 +433,14 @@ class Graph:
             return self.depth(os.fsdecode(self._mount_id(identity)))
         except OSError:
             return None
+
+    def container_problem(self, identity: str) -> str | None:
+        """Why the container cannot be opened, as far as its own layer tells."""
+        try:
+            mount_id = os.fsdecode(self._mount_id(identity))
+        except OSError as error:
+            return f"its mount-id cannot be read: {reason_of(error)}"
+        return f"its directory {self._shown(mount_id)} is gone" if self._is_gone(mount_id) else None
 
     def _mount_id(self, identity: str) -> bytes:
         path = os.path.join(self._mounts_home, os.fsencode(identity))
@@ -528,7 +566,7 @@ class Graph:
                     known.add(read_line(os.path.join(mounts, entry, part)))
                 except OSError:
                     continue
-        for entry in _listing(self._home):
+        for entry in sorted(self._present or ()):
             name = os.fsdecode(entry)
             if name == "l" or name in known or not _ID.fullmatch(name):
                 continue
