@@ -58,6 +58,22 @@ def test_batches_of_two_directories_may_alternate() -> None:
     assert picture(rows) == ("/\n  a\n    a0\n    a1\n    a2\n  b\n  c\n    c0\n    c1\n    c2")
 
 
+def test_rows_are_found_by_their_names() -> None:
+    rows = small()
+    a, c = rows[1], rows[3]
+    assert rows.rows_named(ROOT, [b"c", b"", b"aa", b"a", b"d"]) == [c, None, None, a, None]
+    assert rows.rows_named(a, [b"a"]) == [None]
+    for number in range(3):  # those of one directory are no range then
+        append(rows, a, [file(f"n{number}")])
+        append(rows, c, [file(f"n{number}")])
+    names = [b"n0", b"n1", b"n2", b"n3"]
+    for parent in (a, c):
+        *found, missing = rows.rows_named(parent, names)
+        assert missing is None
+        assert [rows.name(row or 0) for row in found] == names[:3]
+        assert {rows.parent(row or 0) for row in found} == {parent}
+
+
 def test_closing_takes_everything_below_along_and_opening_brings_it_back() -> None:
     rows = small()
     rows.open(1)

@@ -50,12 +50,16 @@ class Reading:
         if batch is None:
             return
         prefix = listing.path.rstrip(b"/") + b"/"
-        known = self._tree.rows.directories_below(row) if first is None else {}
-        for position in _directories(batch):
-            name = batch.name(position)
-            found = known.get(name) if first is None else first + position
-            if found is not None:
-                self._rows[prefix + name] = found
+        directories = _directories(batch)
+        names = [batch.name(position) for position in directories]
+        found: list[int | None] = (
+            self._tree.rows.rows_named(row, names)
+            if first is None
+            else [first + position for position in directories]
+        )
+        for name, directory in zip(names, found, strict=True):
+            if directory is not None:
+                self._rows[prefix + name] = directory
 
     def fail(self, error: str) -> None:
         """Say that nothing more can be read, for the reason *error*."""

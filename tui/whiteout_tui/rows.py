@@ -222,6 +222,21 @@ class Rows:
             if self._flags[child] & RowFlag.EXPANDABLE
         }
 
+    def rows_named(self, row: int, names: Sequence[bytes]) -> list[int | None]:
+        """The rows directly below *row* with these *names*; None where there is none yet."""
+        if not names:
+            return []
+        children = self.children(row)
+        if not isinstance(children, range):
+            children = sorted(children)  # as they were appended, which is in the order of the names
+        found: list[int | None] = []
+        for name in names:
+            place = bisect_left(children, name, key=self.name)
+            child = children[place] if place < len(children) else _NONE
+            is_it = child != _NONE and self.name(child) == name and not self.is_note(child)
+            found.append(child if is_it else None)
+        return found
+
     def last_name(self, row: int) -> bytes:
         """The name of the row that was appended last below *row*; empty when there is none."""
         last = self._last_child[row]
