@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from textual.keys import key_to_character
 
 from support.engines import short_directory
 from support.overlay import overlay, stack_options
 from support.terminal import Start
-from whiteout_tui.actions import ACTIONS, Scope
+from whiteout_tui.actions import ACTIONS, Scope, key_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +303,7 @@ def is_key(pressed: str, key: str) -> bool:
     """Whether *pressed*, as tmux writes it, is the *key* of a binding."""
     if pressed.startswith("C-"):
         return key == f"ctrl+{pressed[2:]}"
-    return KEYS.get(pressed) == key or key_to_character(key) == pressed
+    return KEYS.get(pressed) == key or key_name(key) == pressed
 
 
 def test_every_action_of_the_table_has_its_key_pressed() -> None:

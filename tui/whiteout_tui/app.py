@@ -136,12 +136,6 @@ class WhiteoutApp(App[None]):
             self.notify(ready.failure, title="No tour", severity="error", markup=False)
             return
         self.push_screen(self._browsing(ready.snapshot, picked=True, tour=True))
-        self.notify(
-            "The demo, in a temporary directory that goes when you quit. After the tour, Esc leads "
-            "back.",
-            title="Demo",
-            markup=False,
-        )
 
     async def action_quit(self) -> None:
         """Leave, without waiting for what still runs."""

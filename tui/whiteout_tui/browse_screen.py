@@ -388,6 +388,12 @@ class BrowseScreen(Screen[None]):
         for pane in (self.query_one("#tree-pane"), self.detail):
             pane.remove_class("-toured")
         self._go_to_tree()
+        if self._tour and self._picked:
+            self.notify(
+                "Esc leads back. This demo is in a temporary directory that goes when you quit.",
+                title="Demo",
+                markup=False,
+            )
 
     def reveal(self, path: bytes | None) -> None:
         """Bring the row of *path* under the cursor, opening the directories on its way."""

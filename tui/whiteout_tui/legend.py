@@ -69,6 +69,8 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("heading", "a click on a column sorts by it; again: the other way around"),
     ("path", "below the tree: a click on a name of it goes to that directory"),
     ("divider", "beside the tree the line, below it the bar of tabs: drag it to size both"),
+    ("underlined words", "a click leads to what the glossary says of them"),
+    ("lists", "a click marks a line, two choose it"),
     ("tabs, keys", "a click chooses the tab, or presses the key of the footer"),
 )
 

@@ -74,7 +74,7 @@ def _sums(totals: Totals, *, complete: bool) -> list[list[Part]]:
     ]
     if totals.unreadable:
         rows.append(("!", "deleted", "unreadable", totals.unreadable, None, ""))
-    below = "at least: a directory cannot be listed" if totals.unlisted else "with all below"
+    below = "at least: not all is listed" if totals.unlisted else "with all below"
     rows.append(("", "muted", "removed", removed.entries, removed.size, below))
     note = "" if complete else "  so far"
     lines: list[list[Part]] = [
