@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from support.commands import Run
 from support.overlay import overlay
 from whiteout.errors import UsageError
-from whiteout.listing import age_text, short_name, size_text
+from whiteout.listing import HEADER, age_text, record_lines, short_name, size_text
 from whiteout.sources.model import Kind, Record
 from whiteout.sources.naming import choose
 from whiteout.sources.registry import sources
@@ -114,6 +115,23 @@ def test_figures() -> None:
     assert ages == ["", "0 s", "59 s", "2 h", "1 y"]
     assert short_name("sha256:" + "ab" * 32) == "sha256:abababababab"
     assert short_name("name:\n") == "name:\\n"
+    assert short_name("ab" * 32) == "abababababab"
+    assert short_name("xy" * 32) == "xy" * 32
+
+
+def test_the_parent_has_a_column() -> None:
+    """Shortened where it is long; then the whole of it is behind the target."""
+    parents = ("", "base", "ab" * 32, "docker.io/library/debian:12", "a-name-that-is-too-long")
+    records = [
+        replace(record("engine:web", "web"), parent=parent or None, layers=2) for parent in parents
+    ]
+    heading, *lines = list(record_lines(records, 0.0))
+    assert heading == "engine"
+    start, end = HEADER.index("PARENT"), HEADER.index("TARGET")
+    columns = [line[start:end].strip() for line in lines]
+    assert columns == ["", "base", "abababababab", "…/library/debian:12", "a-name-that-is-too…"]
+    assert [line[end:] for line in lines[:3]] == ["engine:web"] * 3
+    assert lines[3].endswith("engine:web  (on docker.io/library/debian:12)")
 
 
 def test_every_source_can_be_chosen_alone(run: Run) -> None:

@@ -9,6 +9,7 @@ from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
 
 PARENT_WIDTH = 19
 """The cells of the column of parents: those of a short digest."""
+_HEX = frozenset("0123456789abcdef")
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _AGES = ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "min"))
 
@@ -35,10 +36,11 @@ def age_text(created: float | None, now: float) -> str:
 
 
 def short_name(name: str) -> str:
-    """*name*, printable; of a digest just the twelve digits by which engines show it."""
-    algorithm, colon, digits = name.partition(":")
-    digest = colon and algorithm in ("sha256", "sha512") and len(digits) >= 64
-    return display_text(f"{algorithm}:{digits[:12]}" if digest else name)
+    """*name*, printable; of a digest or an id just the twelve digits by which engines show it."""
+    algorithm, colon, digits = name.rpartition(":")
+    if len(digits) >= 64 and algorithm in ("", "sha256", "sha512") and _HEX.issuperset(digits):
+        name = f"{algorithm}{colon}{digits[:12]}"
+    return display_text(name)
 
 
 def parent_text(parent: str) -> str:
