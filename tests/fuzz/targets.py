@@ -40,7 +40,8 @@ from whiteout.sources.documents import (
     text,
     texts,
 )
-from whiteout.tarcheck import read_entries
+from whiteout.tarcheck import BLOCK, has_checksum, read_entries
+from whiteout.tarheader import TarHeader, TypeFlag
 from whiteout.tarindex import Inode, Limits, index_tar
 from whiteout.tarindex import find as find_in_tree
 
@@ -137,6 +138,17 @@ def _check_tree(directory: Inode, size: int) -> None:
             assert name not in (b"", b".", b"..")
             assert b"/" not in name
             assert not inode.size or inode.offset + inode.size <= size
+            assert os.makedev(*inode.device) >= 0
+            header = TarHeader(
+                name,
+                TypeFlag.CHARACTER,
+                inode.mode & 0o7777,
+                inode.uid,
+                inode.gid,
+                mtime=inode.mtime_ns // 10**9,
+                device=inode.device,
+            )
+            assert has_checksum(header.encode()[-BLOCK:])
             if inode.children is not None:
                 pending.append(inode)
 
