@@ -18,6 +18,7 @@ from whiteout.durable import write_all
 from whiteout.entries import EntryType
 from whiteout.errors import NotFound, SnapshotChanged, StoreError, UsageError, read_error, reason_of
 from whiteout.merged import Node
+from whiteout.outfile import new_file
 from whiteout.snapshot import Snapshot
 
 Side = Literal["base", "upper"]
@@ -204,22 +205,25 @@ def _node(snapshot: Snapshot, path: bytes, side: Side) -> Iterator[Node]:
 def _new_file(target: bytes) -> Iterator[int]:
     """A descriptor to write to; the file gets its name, a new one, when the block ends well."""
     directory, name = os.path.split(target)
-    partial = os.path.join(directory, b".whiteout-%s.partial" % os.urandom(8).hex().encode())
-    descriptor = -1
+    parent = descriptor = -1
+    partial = b""
     try:
+        parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if not name or os.path.lexists(target):
             raise FileExistsError(17, "exists")
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        descriptor = os.open(partial, flags, 0o666)
+        descriptor, partial = new_file(parent, name)
         yield descriptor
         os.fsync(descriptor)
-        os.link(partial, target)  # unlike a rename, it never replaces
+        # unlike a rename, it never replaces
+        os.link(b"/proc/self/fd/%d" % descriptor, name, dst_dir_fd=parent)
     except OSError as error:
         raise StoreError(
             f"cannot write {display_path(target)}: {reason_of(error)}; give another path"
         ) from error
     finally:
-        if descriptor >= 0:
-            os.close(descriptor)
+        if partial:
             with suppress(OSError):
-                os.unlink(partial)
+                os.unlink(partial, dir_fd=parent)
+        for opened in (descriptor, parent):
+            if opened >= 0:
+                os.close(opened)

@@ -57,22 +57,16 @@ def _unnamed_file(target: bytes) -> Iterator[int]:
         parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise write_error(target, error) from error
-    partial = _partial_name(name)
+    partial = b""
     named = False
     descriptor = -1
     try:
-        _sweep(parent, name)
-        try:
-            descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-            _lock(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
-                raise
-            descriptor, partial = _named_file(parent, name)
-            named = True
+        descriptor, partial = new_file(parent, name)
+        named = partial != b""
         yield descriptor
         os.fsync(descriptor)
         if not named:
+            partial = _partial_name(name)
             os.link(b"/proc/self/fd/%d" % descriptor, partial, dst_dir_fd=parent)
             named = True
         os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
@@ -88,6 +82,24 @@ def _unnamed_file(target: bytes) -> Iterator[int]:
             if opened >= 0:
                 with suppress(OSError):  # what counts was synced before
                     os.close(opened)
+
+
+def new_file(parent: int, name: bytes) -> tuple[int, bytes]:
+    """A new file that shall become *name* in the directory *parent*, open for writing.
+
+    The second is what it is called until then, empty where it has no name. What killed processes
+    left of such files is swept first.
+    """
+    _sweep(parent, name)
+    try:
+        flags = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
+        descriptor = os.open(".", flags, 0o666, dir_fd=parent)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+            raise
+        return _named_file(parent, name)
+    _lock(descriptor)
+    return descriptor, b""
 
 
 def _partial_name(name: bytes) -> bytes:
