@@ -230,6 +230,27 @@ def test_without_anything_the_picker_says_what_to_do(monkeypatch: pytest.MonkeyP
     run(None, drive)
 
 
+def test_the_heading_stays_over_its_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [record(f"s{n}", Kind.SNAPSHOT, parent=f"parent-{n}") for n in range(100)]
+    monkeypatch.setattr(picker_screen, "sources", lambda: (FakeSource("containerd", many),))
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await listed(pilot)
+
+        def is_over() -> bool:
+            lines = text(pilot).splitlines()
+            row = next(line for line in lines if "parent-0" in line)
+            return lines[1].index("parent") == row.index("parent-0")
+
+        await until(pilot, is_over)
+        for width in (80, 200, 100):
+            await pilot.resize_terminal(width, 30)
+            await pilot.pause()
+            await until(pilot, is_over)
+
+    run(None, drive, size=(150, 30))
+
+
 def test_a_thousand_lines_are_moved_through(monkeypatch: pytest.MonkeyPatch) -> None:
     many = [record(f"snapshot-{n:04}", Kind.SNAPSHOT, layers=1) for n in range(3000)]
     monkeypatch.setattr(picker_screen, "sources", lambda: (FakeSource("containerd", many),))

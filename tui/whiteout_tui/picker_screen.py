@@ -100,6 +100,10 @@ class PickerScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """The columns are as wide as there is room."""
+        self.call_after_refresh(self._draw_heading)
+
+    def _draw_heading(self) -> None:
+        """The heading over the columns of the list, which a scrollbar makes narrower."""
         width = self.query_one(RowList).scrollable_content_region.width
         self.query_one("#columns", Static).update(Content(picker_heading(width)))
 
@@ -161,6 +165,7 @@ class PickerScreen(Screen[None]):
         rows = self.query_one(RowList)
         rows.show_rows(record_rows(shown, time.time(), trusted=self._trusted))
         rows.set_class(not shown, "-empty")
+        self.call_after_refresh(self._draw_heading)
         message = self.query_one("#nothing", Static)
         message.set_class(bool(shown), "-empty")
         if not shown:
