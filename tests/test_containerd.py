@@ -339,6 +339,15 @@ def test_no_part_that_is_a_symlink_leads_out(engine: Containerd) -> None:
         check_links_out(copy, "var/lib/containerd", engine.root, ["containerd"], LINKS)
 
 
+def test_what_is_gone_is_said_in_the_list(engine: Containerd) -> None:
+    with copy_of(engine.root, "var/lib/containerd") as copy:
+        root = Root(os.fsencode(copy))
+        lowest = listed(root)["active"].stack().layers[-1].path
+        shutil.rmtree(os.path.dirname(lowest))
+        for name in ("base", "active"):
+            assert f"{os.fsdecode(lowest)} is gone" in (listed(root)[name].problem or "")
+
+
 # nothing is written, and nothing is believed that is half gone
 
 

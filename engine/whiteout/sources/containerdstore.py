@@ -182,10 +182,13 @@ class _Store:
             return replace(record, problem="its snapshot is gone")
         depth = found.depth(entry.name, self._depths.setdefault(snapshotter, {}))
         problem = None
+        numbers = self._numbers[snapshotter]
+        chain = () if depth is None else found.chain(entry.name)
+        gone = next((each for each in chain if each.number not in numbers), None)
         if depth is None:
             problem = "a snapshot below it is gone"
-        elif entry.number not in self._numbers[snapshotter]:
-            problem = f"its directory {display_path(found.path(entry))} is gone"
+        elif gone is not None:
+            problem = f"its directory {display_path(found.path(gone))} is gone"
         elif entry.kind is SnapshotKind.VIEW and entry.parent is not None:
             depth -= 1
         inner, owner = entry.name, self._owner
