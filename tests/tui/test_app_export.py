@@ -347,6 +347,32 @@ def test_the_history_is_reached_from_every_screen(tmp_path: Path) -> None:
     run(demo_snapshot(tmp_path / "demo"), drive, store=tmp_path / "store")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)], ids=["80x24", "60x20"])
+@pytest.mark.parametrize("key", ["e", "x"])
+def test_a_long_failure_leaves_the_keys_in_sight(
+    tmp_path: Path, size: tuple[int, int], key: str
+) -> None:
+    target = tmp_path.joinpath(*["a-directory-with-a-long-name"] * 7, "there")
+    target.parent.mkdir(parents=True)
+    target.touch()
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await press(pilot, "down", "down", key)
+        screen = pilot.app.screen
+        if key == "e":
+            await fill(pilot, place="docker-archive", file=str(target), name="app:1")
+        else:
+            screen.query_one(Input).value = str(target)
+        await press(pilot, "enter")
+        await until(pilot, lambda: "! " in dialog(pilot))
+        await settle(pilot)
+        assert pilot.app.screen is screen
+        assert "Esc close" in text(pilot)
+
+    run(demo_snapshot(tmp_path / "demo"), drive, size=size)
+
+
 def test_a_file_that_is_there_is_replaced_only_when_that_is_said_twice(tmp_path: Path) -> None:
     target = tmp_path / "there"
     target.write_bytes(b"precious")

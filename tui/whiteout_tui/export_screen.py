@@ -191,6 +191,7 @@ class ExportScreen(ModalScreen[Plan]):
         failure = self.query_one("#failure", Static)
         failure.update(Content(f"! {sentence}" if sentence else ""))
         failure.set_class(not sentence, "-empty")
+        self.query_one("#dialog").set_class(bool(sentence), "-failed")
 
     # Its end
 

@@ -152,6 +152,7 @@ class ExtractScreen(ModalScreen[None]):
         failure = self.query_one("#failure", Static)
         failure.update(Content(text))
         failure.remove_class("-empty")
+        self.query_one("#dialog").add_class("-failed")
 
     def action_dismiss_dialog(self) -> None:
         """Close; what is not whole yet is removed again."""
