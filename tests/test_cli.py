@@ -498,6 +498,21 @@ def test_closed_and_full_standard_streams(
             assert archive.getnames()
 
 
+@pytest.mark.parametrize("closed", ["<&-", "</dev/null", "2>/dev/null", "<&- >&- 2>&-"])
+def test_the_app_without_a_terminal(closed: str, target: list[str]) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command(*target)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=environment(),
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    if "2>" not in closed:
+        assert b"the app needs a terminal" in ended.stderr
+
+
 def test_nothing_is_read_of_a_closed_standard_input() -> None:
     ended = subprocess.run(
         command("changes", "--mounts", "-"),

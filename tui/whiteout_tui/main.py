@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from whiteout.cli import run
+from whiteout.errors import UsageError
 
 if TYPE_CHECKING:
     from whiteout.snapshot import Snapshot
@@ -19,7 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_app(snapshot: Snapshot | None, store_path: str | None, root: Root, tour: bool) -> int:
-    """Open the app; only here is Textual imported."""
+    """Open the app; only here is Textual imported.
+
+    Raises:
+        UsageError: there is no terminal to read keys from and to draw on.
+    """
+    if not (os.isatty(0) and os.isatty(2)):  # Textual draws on standard error
+        raise UsageError(
+            "the app needs a terminal; without one use a command, such as: whiteout changes TARGET"
+        )
     from whiteout_tui.app import run_app
 
     return run_app(snapshot, store_path=store_path, root=root, tour=tour)
