@@ -16,7 +16,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.cache import FIFOCache
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -94,6 +95,8 @@ class SnapshotTree(ScrollView, can_focus=True):
         self._before: dict[int, dict[bytes, RowData]] = {}
         self._reopening: set[bytes] = set()
         self._styles: dict[str, Style] = {}
+        self._strips: FIFOCache[tuple[object, ...], Strip] = FIFOCache(_MOST_STRIPS)
+        self._paper: tuple[int, Style] | None = None
         self._growing: Timer | None = None
         self._chain: int | None = None
         self._sought: tuple[list[str], Callable[[str | None], None]] | None = None
@@ -609,6 +612,7 @@ class SnapshotTree(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Forget the styles of the theme before."""
         self._styles.clear()
+        self._strips.clear()
         super().notify_style_update()
 
     def _style(self, name: str) -> Style:
@@ -627,21 +631,32 @@ class SnapshotTree(ScrollView, can_focus=True):
         widest = max(0, self.scrollable_content_region.width - _PREFIX - 24)
         return min(2 * self.rows.depth(row), widest // 2 * 2)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """As :meth:`render_line`; what is the same for all lines is found out once."""
+        self._paper = self.scrollable_content_region.width, self.rich_style
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._paper = None
+
     def render_line(self, y: int) -> Strip:
         """The line *y* of what is in sight."""
-        width = self.scrollable_content_region.width
+        width, base = self._paper or (self.scrollable_content_region.width, self.rich_style)
         place = y + self.scroll_offset.y
         if place >= self.rows.height:
-            return Strip.blank(width, self.rich_style)
-        row = self.rows[place]
-        base = self.rich_style
-        lit = Style.null()
-        if place == self.cursor:
-            base += self._style("cursor")
-            lit = Style(dim=False)
-        segments = self._segments(row, width)
-        strip = Strip([Segment(text, base + style + lit) for text, style in segments])
-        return strip.adjust_cell_length(width, base)
+            return Strip.blank(width, base)
+        segments = self._segments(self.rows[place], width)
+        # A strip remembers what was made of it, so a line that was drawn before costs little.
+        key = width, base, place == self.cursor, *segments
+        strip = self._strips.get(key)
+        if strip is None:
+            lit = Style.null()
+            if place == self.cursor:
+                base += self._style("cursor")
+                lit = Style(dim=False)
+            strip = Strip([Segment(text, base + style + lit) for text, style in segments])
+            strip = self._strips[key] = strip.adjust_cell_length(width, base)
+        return strip
 
     def _segments(self, row: int, width: int) -> list[tuple[str, Style]]:
         rows = self.rows
@@ -741,6 +756,9 @@ def _crop(text: str, room: int) -> str:
         return text
     return set_cell_size(text, room - 1).rstrip() + "…"
 
+
+#: Lines that are remembered as they were drawn: more than a few screens of them.
+_MOST_STRIPS = 512
 
 #: How many rows are in sight at most when all directories are opened at once.
 MOST_OPENED = 200_000
