@@ -329,7 +329,7 @@ def test_the_history_is_reached_from_every_screen(tmp_path: Path) -> None:
     async def drive(pilot: Pilot[None]) -> None:
         await settle(pilot)
         await press(pilot, "e", "enter")
-        for way in ((), ("t",), ("i",)):
+        for way in ((), ("t",)):
             await press(pilot, *way, "H")
             assert isinstance(pilot.app.screen, HistoryScreen)
             before = len(pilot.app.screen_stack)
