@@ -320,7 +320,7 @@ def list_view(
 def browse(snapshot: Snapshot, path: bytes = b"/") -> Iterator[Verdict]:
     """Everything that browsing shows, directory by directory, without what is only implied."""
     for verdict in snapshot.children(path):
-        if verdict.reason is Reason.REMOVED_WITH_PARENT:
+        if verdict.reason in (Reason.REMOVED_WITH_PARENT, Reason.UNTOUCHED):
             continue
         yield verdict
         if verdict.expandable:
