@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 #: How long an app that was told to end may take, in seconds.
@@ -29,7 +30,8 @@ def end_on_signals(end: Callable[[], None]) -> None:
         last = threading.Timer(PATIENCE, os._exit, (FAILED,))
         last.daemon = True
         last.start()
-        loop.call_soon_threadsafe(end)
+        with suppress(RuntimeError):  # the loop has come to its end already
+            loop.call_soon_threadsafe(end)
 
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, told)
