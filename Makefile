@@ -6,7 +6,7 @@
 #   make fuzz          let coverage guide the fuzzing of every parser (FUZZ_SECONDS=10 for each)
 #   make bench         time the export against other tools (BENCH_ARGS=--quick to try it)
 #   make bench-app     time the keys of the app at 1,000,000 rows, beside Textual's own Tree
-#   make bench-document  the same, with the figures put into docs/ (on a quiet machine, 20 minutes)
+#   make bench-document  the same, with the figures put into docs/ (on a quiet machine, 35 minutes)
 #   make check         lint, types, tests and screenshots, as CI does
 
 .DEFAULT_GOAL := demo

@@ -86,18 +86,24 @@ def test_a_comparison_of_huge_files_is_cancelled(layers: tuple[Path, Path]) -> N
         assert time.monotonic() - started < 60
 
 
+def descend(layer: Path, name: str, depth: int) -> int:
+    """Directories of that *name* in each other; an open descriptor of the deepest."""
+    descriptor = os.open(layer, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=descriptor)
+        below = os.open(name, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    return descriptor
+
+
 def test_deeper_than_any_path_may_be_long(layers: tuple[Path, Path], tmp_path: Path) -> None:
     upper, lower = layers
     name = "d" * 200
     depth = 60
     assert len(name) * depth > os.pathconf("/", "PC_PATH_MAX")
     for layer in layers:
-        descriptor = os.open(layer, os.O_RDONLY)
-        for _ in range(depth):
-            os.mkdir(name, dir_fd=descriptor)
-            below = os.open(name, os.O_RDONLY, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
+        descriptor = descend(layer, name, depth)
         if layer is upper:
             os.close(os.open("file", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=descriptor))
         os.close(descriptor)
@@ -133,12 +139,7 @@ def test_depth_has_an_end(
 ) -> None:
     """Beyond it the rest is unreadable, and nothing is exported."""
     upper, lower = layers
-    descriptor = os.open(upper, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(name, dir_fd=descriptor)
-        below = os.open(name, os.O_RDONLY, dir_fd=descriptor)
-        os.close(descriptor)
-        descriptor = below
+    descriptor = descend(upper, name, depth)
     os.close(os.open("file", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=descriptor))
     os.close(descriptor)
     told = python(_DEEP, upper, lower, tmp_path / "layer.tar")

@@ -32,7 +32,34 @@ class Surveyed:
         return self.survey.complete or self.problem is not None
 
 
-class Surveyor:
+class _Counting:
+    """Counts something of a snapshot in threads, begun once, for *owner*."""
+
+    def __init__(self, owner: Widget, snapshot: Snapshot) -> None:
+        self._owner = owner
+        self._snapshot = snapshot
+        self._jobs = Jobs(owner)
+        self._begun = False
+
+    def begin(self) -> None:
+        """Begin to count, unless that was done before."""
+        if not self._begun:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Begin to count, once more."""
+        self._begun = True
+        self._start()
+
+    def stop(self) -> None:
+        """Stop counting, without waiting for it."""
+        self._jobs.cancel_all()
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+
+class Surveyor(_Counting):
     """Walks through a snapshot in a thread, and tells *owner* what is known."""
 
     class Told(Message):
@@ -44,28 +71,16 @@ class Surveyor:
             self.token = token
 
     def __init__(self, owner: Widget, snapshot: Snapshot) -> None:
-        self._owner = owner
-        self._snapshot = snapshot
-        self._jobs = Jobs(owner)
-        self._begun = False
+        super().__init__(owner, snapshot)
         self.known = Surveyed()
-
-    def begin(self) -> None:
-        """Begin the walk, unless that was done before."""
-        if not self._begun:
-            self._start()
 
     def toggle(self) -> None:
         """Cancel the walk; when there is none, begin it anew."""
         if self.known.is_over:
-            self._start()
+            self.begin_anew()
         else:
             self.stop()
             self._post(replace(self.known, problem="cancelled by you"), None)
-
-    def stop(self) -> None:
-        """Stop the walk, without waiting for it."""
-        self._jobs.cancel_all()
 
     def take(self, told: Told) -> Surveyed | None:
         """Take what was told; None when it is of a walk that was cancelled."""
@@ -75,7 +90,6 @@ class Surveyor:
         return self.known
 
     def _start(self) -> None:
-        self._begun = True
         self._post(Surveyed(), None)
 
         def walk(token: CancelToken) -> None:
@@ -108,7 +122,7 @@ class Counted:
     problem: str | None = None
 
 
-class StackSurveyor:
+class StackSurveyor(_Counting):
     """Counts the layers below a snapshot in a thread, one by one, and tells *owner*."""
 
     class Told(Message):
@@ -120,25 +134,15 @@ class StackSurveyor:
             self.token = token
 
     def __init__(self, owner: Widget, snapshot: Snapshot) -> None:
-        self._owner = owner
-        self._snapshot = snapshot
-        self._jobs = Jobs(owner)
-        self._begun = False
+        super().__init__(owner, snapshot)
         self.known = Counted()
-
-    def begin(self) -> None:
-        """Begin to count, unless that was done before."""
-        if not self._begun:
-            self._begun = True
-            self._jobs.start(_STACK_JOB, self._count, self._failed)
-
-    def stop(self) -> None:
-        """Stop counting, without waiting for it."""
-        self._jobs.cancel_all()
 
     def take(self, told: Told) -> None:
         """Take what was told."""
         self.known = told.counted
+
+    def _start(self) -> None:
+        self._jobs.start(_STACK_JOB, self._count, self._failed)
 
     def _count(self, token: CancelToken) -> None:
         below = whole_stack(self._snapshot)[:-1]
