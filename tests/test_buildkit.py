@@ -26,9 +26,10 @@ from support.commands import Run
 from support.engines import Containerd, Docker, containerd, dockerd
 from whiteout.sources.bolt import open_bolt
 from whiteout.sources.buildkitmeta import cache_records
-from whiteout.sources.model import Kind, Record
+from whiteout.sources.model import Record
 from whiteout.sources.registry import discover, resolve
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind
 
 OVERLAY = "io.containerd.snapshotter.v1.overlayfs"
 META = "io.containerd.metadata.v1.bolt/meta.db"

@@ -17,8 +17,9 @@ from support.commands import environment, whiteout_process
 from support.trees import File, make
 from whiteout import completion
 from whiteout.layoutfiles import REF_NAME, create_layout
-from whiteout.sources.model import Kind, Record
+from whiteout.sources.model import Record
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind
 
 NAMES = ("web", "web two", "$(touch pwned)", "\x1b[2J", "a\nb")
 

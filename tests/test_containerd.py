@@ -23,9 +23,10 @@ from support.engines import Containerd, containerd
 from support.stores import check_links_out, copy_of
 from whiteout.errors import SnapshotChanged, WhiteoutError
 from whiteout.opening import open_stack, open_target
-from whiteout.sources.model import Kind, Record
+from whiteout.sources.model import Record
 from whiteout.sources.registry import discover, resolve
 from whiteout.sources.root import HOST, Root
+from whiteout.sources.stack import Kind
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("containerd", "ctr", "umoci")]
 

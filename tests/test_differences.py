@@ -9,7 +9,6 @@ import errno
 import io
 import os
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -230,7 +229,7 @@ def test_the_original_rules_do_not_export_what_they_lose(tmp_path: Path, mark: s
         snapshot = pair(tmp_path, upper, {"old": {}}, userxattr=mark == "whiteout")
     except PermissionError:
         pytest.skip("needs the right to set trusted.* attributes")
-    snapshot = replace(snapshot, rules=Rules.ORIGINAL, doubts=())
+    snapshot = snapshot._replace(rules=Rules.ORIGINAL, doubts=())
     assert lines(snapshot)
     with pytest.raises(RefusedError, match="original rules"):
         export_to_file(snapshot, os.fsencode(tmp_path / "layer.tar"), media_type=TAR)

@@ -36,7 +36,7 @@ from whiteout.layers import Marks
 from whiteout.mediatypes import TAR
 from whiteout.opening import open_stack
 from whiteout.snapshot import Snapshot
-from whiteout.sources.model import LayerStack, StackLayer
+from whiteout.sources.stack import LayerStack, StackLayer
 from whiteout.verdicts import Reason, Verdict
 
 pytestmark = pytest.mark.root

@@ -27,9 +27,10 @@ from support.trees import File, make
 from whiteout.errors import UsageError
 from whiteout.opening import open_target
 from whiteout.snapshot import Snapshot
-from whiteout.sources.model import Kind, Record
+from whiteout.sources.model import Record
 from whiteout.sources.registry import discover, resolve
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("dockerd", "docker", "busybox")]
 

@@ -39,9 +39,10 @@ from whiteout.idmap import IdRange
 from whiteout.layers import Marks
 from whiteout.opening import open_target, stack_of_target
 from whiteout.snapshot import Snapshot
-from whiteout.sources.model import Kind, Record
+from whiteout.sources.model import Record
 from whiteout.sources.registry import discover
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("podman", "buildah", "runc", "busybox")]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,8 +87,8 @@ def test_a_redirect_is_followed_in_the_layers_below(tmp_path: Path) -> None:
 
 def test_nothing_is_claimed_below_what_cannot_be_read(tmp_path: Path) -> None:
     snapshot = stack(tmp_path, {}, {"d": {}}, {"d": {}})
-    gone = replace(snapshot.merged[1], path=os.fsencode(tmp_path / "gone"))
-    snapshot = replace(snapshot, merged=(snapshot.merged[0], gone, snapshot.merged[2]))
+    gone = snapshot.merged[1]._replace(path=os.fsencode(tmp_path / "gone"))
+    snapshot = snapshot._replace(merged=(snapshot.merged[0], gone, snapshot.merged[2]))
     assert told(snapshot, b"/d") == ["nothing", "unreadable", "directory"]
     _, unread, lower = provenance(snapshot, b"/d")
     assert str(unread.error).startswith("cannot open the layer")

@@ -188,11 +188,10 @@ def test_redirect_and_metacopy_of_a_real_overlay(tmp_path: Path) -> None:
 
 
 def test_missing_privileges_sockets_unreadable_and_the_root(tmp_path: Path) -> None:
-    from dataclasses import replace
 
     snapshot = pair(tmp_path, Dir({}, 0o700), {})
     os.mknod(tmp_path / "upper" / "s", 0o140644)
-    snapshot = replace(snapshot, doubts=("not root",), fallback="no upper")
+    snapshot = snapshot._replace(doubts=("not root",), fallback="no upper")
     assert found(snapshot) == {
         RemarkKind.PRIVILEGES: [b"/"],
         RemarkKind.WALKING: [b"/"],

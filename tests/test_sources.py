@@ -14,10 +14,11 @@ from support.commands import Run
 from support.overlay import overlay
 from whiteout.errors import UsageError
 from whiteout.listing import HEADER, age_text, record_lines, short_name, size_text
-from whiteout.sources.model import Kind, Record
+from whiteout.sources.model import Record
 from whiteout.sources.naming import choose
 from whiteout.sources.registry import sources
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind
 
 # the root
 

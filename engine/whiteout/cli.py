@@ -7,13 +7,11 @@ by that command, to start fast.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from itertools import chain
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
@@ -25,6 +23,7 @@ from whiteout.errors import UsageError, WhiteoutError, read_error, reason_of
 
 if TYPE_CHECKING:
     from whiteout.export import ExportResult, Progress
+    from whiteout.idmap import IdMap
     from whiteout.sinks.model import Step
     from whiteout.sinks.run import SinkResult
     from whiteout.snapshot import Snapshot
@@ -131,7 +130,6 @@ def _root(options: Namespace) -> Root:
 
 def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
     """The snapshot that the command line names; *extra* are the words that must follow TARGET."""
-    from whiteout.idmap import IdMap
     from whiteout.opening import LayerRange, open_mounts, open_target
 
     words = list(options.words)
@@ -164,9 +162,17 @@ def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
         fuse=options.fuse_overlayfs,
         differ=options.differ,
         rules=options.rules,
-        idmap=IdMap.parse(options.uidmap, options.gidmap),
+        idmap=_idmap(options),
         map_lower=options.mapped == "all",
     )
+
+
+def _idmap(options: Namespace) -> IdMap | None:
+    if not options.uidmap and not options.gidmap:
+        return None
+    from whiteout.idmap import IdMap
+
+    return IdMap.parse(options.uidmap, options.gidmap)
 
 
 def _read_document(name: str) -> bytes:
@@ -330,6 +336,8 @@ def _findings(options: Namespace) -> int:
 
 
 def _export(options: Namespace) -> int:
+    import signal
+
     from whiteout.export import DEFAULT_TAG, default_store_path, export_to_file, export_to_store
     from whiteout.mediatypes import check_level, check_media_type, media_type_of
     from whiteout.report import export_object, json_line
@@ -389,6 +397,9 @@ _OF_IMAGES = (
 
 
 def _export_image(options: Namespace, media_type: str) -> int:
+    import signal
+    from dataclasses import replace
+
     from whiteout.imagebuild import ImageOptions, parse_created, source_date_epoch
     from whiteout.platforms import parse_platform
     from whiteout.report import json_line, sink_object
@@ -565,7 +576,7 @@ def _verify(options: Namespace) -> int:
 
 
 def _demo(options: Namespace, open_app: OpenApp) -> int:
-    from dataclasses import replace
+    import signal
     from tempfile import mkdtemp
 
     from whiteout.demo import build_demo, remove_demo
@@ -583,7 +594,7 @@ def _demo(options: Namespace, open_app: OpenApp) -> int:
     directory = mkdtemp(prefix="whiteout-demo-")
     try:
         demo = build_demo(directory, unreadable=options.unreadable)
-        return open_app(replace(open_mounts(demo.mounts), label="demo"), None, HOST, options.tour)
+        return open_app(open_mounts(demo.mounts)._replace(label="demo"), None, HOST, options.tour)
     finally:
         remove_demo(directory)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.cancel import CancelToken
@@ -24,8 +23,7 @@ _SECOND = 1_000_000_000
 _CHUNK = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One thing compared. ``base`` and ``upper`` are plain data; None where nothing is told."""
 
     field: str

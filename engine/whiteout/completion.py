@@ -17,9 +17,9 @@ from whiteout.arguments import parsers
 from whiteout.display import display_text
 from whiteout.errors import UsageError, WhiteoutError
 from whiteout.layoutfiles import read_index, tag_of
-from whiteout.sources.model import Kind
 from whiteout.sources.registry import discover, schemes, source_names
 from whiteout.sources.root import HOST, Root
+from whiteout.sources.stack import Kind
 
 _BASH = """\
 _whiteout() {

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import takewhile
 from typing import NamedTuple, cast
@@ -71,8 +70,7 @@ class PlainFiles(NamedTuple):
     files: list[PlainFile]
 
 
-@dataclass(frozen=True, slots=True)
-class Trees:
+class Trees(NamedTuple):
     """The two sides of a snapshot: the base, and the view of everything with the upper on top.
 
     With *shared*, directories that both sides have from the same layers are not compared: there is

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 
 class EntryType(Enum):
@@ -19,6 +19,9 @@ class EntryType(Enum):
     FIFO = "fifo"
     SOCKET = "socket"
 
+
+#: What the kernel shows for an id that a map of ids does not hold.
+OVERFLOW_ID = 65534
 
 _TYPES = {
     stat.S_IFREG: EntryType.FILE,
@@ -87,3 +90,23 @@ def is_whiteout_file(status: os.stat_result) -> bool:
 def is_whiteout_device(status: os.stat_result) -> bool:
     """Whether *status* is of a character device 0:0, overlayfs' mark of a deleted name."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def with_fields(
+    status: os.stat_result,
+    *,
+    mode: int | None = None,
+    uid: int | None = None,
+    gid: int | None = None,
+    device: int | None = None,
+    links: int | None = None,
+) -> os.stat_result:
+    """*status* with ``st_mode``, ``st_uid``, ``st_gid``, ``st_rdev`` or ``st_nlink`` replaced."""
+    fields, rest = cast(tuple[tuple[int, ...], dict[str, int]], status.__reduce__()[1])
+    values = list(fields)
+    for place, value in ((0, mode), (3, links), (4, uid), (5, gid)):
+        if value is not None:
+            values[place] = value
+    if device is not None:
+        rest = {**rest, "st_rdev": device}
+    return os.stat_result(tuple(values), rest)

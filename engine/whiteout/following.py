@@ -7,8 +7,7 @@ that whoever wrote the layer may not have been allowed to read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.verity import Verity
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from whiteout.mountoptions import OverlayOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
+class Following(NamedTuple):
     """What a mount follows: ``redirect_dir`` and ``metacopy``; and what it checks, ``verity``.
 
     Where it does not, the kernel refuses to show the entry (EPERM, ``ovl_check_follow_redirect``).
@@ -34,8 +32,7 @@ class Following:
 FOLLOW_ALL = Following()
 
 
-@dataclass(frozen=True, slots=True)
-class KernelDefaults:
+class KernelDefaults(NamedTuple):
     """The parameters of the overlay module: what holds where a mount says nothing."""
 
     redirect_dir: bool = False

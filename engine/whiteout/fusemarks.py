@@ -24,8 +24,8 @@ from collections.abc import Sequence
 
 from whiteout import xattrs
 from whiteout.display import display_path, display_text
+from whiteout.entries import with_fields
 from whiteout.errors import ReadError
-from whiteout.idmap import with_fields
 from whiteout.layers import Directory, PlainFile
 
 WHITEOUT_PREFIX = b".wh."

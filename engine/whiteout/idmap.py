@@ -12,13 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from whiteout.display import display_text
+from whiteout.entries import OVERFLOW_ID, with_fields
 from whiteout.errors import UsageError
-
-OVERFLOW_ID = 65534
-"""What the kernel shows for an id that a map does not hold."""
 
 _IDS = 1 << 32
 _NS_CAPABILITY = 24
@@ -147,23 +144,3 @@ def _parse(ranges: Sequence[str]) -> tuple[IdRange, ...]:
             )
         found.append(IdRange(*map(int, fields)))
     return tuple(found)
-
-
-def with_fields(
-    status: os.stat_result,
-    *,
-    mode: int | None = None,
-    uid: int | None = None,
-    gid: int | None = None,
-    device: int | None = None,
-    links: int | None = None,
-) -> os.stat_result:
-    """*status* with ``st_mode``, ``st_uid``, ``st_gid``, ``st_rdev`` or ``st_nlink`` replaced."""
-    fields, rest = cast(tuple[tuple[int, ...], dict[str, int]], status.__reduce__()[1])
-    values = list(fields)
-    for place, value in ((0, mode), (3, links), (4, uid), (5, gid)):
-        if value is not None:
-            values[place] = value
-    if device is not None:
-        rest = {**rest, "st_rdev": device}
-    return os.stat_result(tuple(values), rest)

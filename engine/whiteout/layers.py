@@ -13,20 +13,21 @@ import resource
 import stat
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Flag
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from whiteout import xattrs
 from whiteout.cancel import NEVER
 from whiteout.casefold import is_casefolded, kernel_can_casefold
 from whiteout.comparison import told_apart
 from whiteout.display import display_path
-from whiteout.entries import is_whiteout_device
+from whiteout.entries import OVERFLOW_ID, is_whiteout_device
 from whiteout.errors import ReadError, SnapshotChanged, changed_size, read_error
-from whiteout.idmap import OVERFLOW_ID, IdMap
 from whiteout.layerroots import mount_points, open_root
+
+if TYPE_CHECKING:
+    from whiteout.idmap import IdMap
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -57,8 +58,7 @@ class Marks(Flag):
     BOTH = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One directory of a stack, how its marks are read, and how its owners are mapped.
 
     Without ``idmap`` the ids on disk are the container's. ``fuse`` tells that fuse-overlayfs wrote
@@ -70,8 +70,8 @@ class Layer:
     marks: Marks = Marks.TRUSTED
     idmap: IdMap | None = None
     fuse: bool = False
-    archive: HasDirectories | None = field(default=None, compare=False, repr=False)
-    store: bytes = field(default=b"", compare=False, repr=False)
+    archive: HasDirectories | None = None
+    store: bytes = b""
 
 
 class PlainFile(NamedTuple):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from whiteout.display import display_path, display_text
-from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+from whiteout.sources.model import Record
+from whiteout.sources.stack import Kind, LayerStack, StackLayer
 
 PARENT_WIDTH = 19
 """The cells of the column of parents: those of a short digest."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from whiteout.display import display_name, display_path
 from whiteout.entries import is_whiteout_device
@@ -21,8 +21,7 @@ TRUSTED_PREFIX = "trusted.overlay."
 USER_PREFIX = "user.overlay."
 
 
-@dataclass(frozen=True, slots=True)
-class EntryMarks:
+class EntryMarks(NamedTuple):
     """The marks on one entry. ``opaque`` is ``b"y"``, ``b"x"`` or empty.
 
     ``digest`` is the value of the metacopy mark, empty or with what :mod:`whiteout.verity` reads.

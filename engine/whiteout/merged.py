@@ -18,10 +18,9 @@ from typing import NamedTuple
 from whiteout import xattrs
 from whiteout.comparison import told_apart
 from whiteout.display import display_path
-from whiteout.entries import Entry, is_whiteout_device
+from whiteout.entries import OVERFLOW_ID, Entry, is_whiteout_device
 from whiteout.errors import ReadError
 from whiteout.following import FOLLOW_ALL, Following
-from whiteout.idmap import OVERFLOW_ID
 from whiteout.layers import Directories, Directory, Layer, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks, has_whiteout, read_marks, redirected
 from whiteout.verity import problem_of

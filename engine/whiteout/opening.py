@@ -9,25 +9,24 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.differ import Rules
 from whiteout.display import display_path, display_text
 from whiteout.errors import MountError, NotOverlay, ReadError, UsageError, read_error
 from whiteout.following import Following
 from whiteout.fusemarks import has_override
-from whiteout.idmap import IdMap
 from whiteout.layerroots import hidden_by_mount, mount_points
 from whiteout.layers import Layer, Marks
 from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
 from whiteout.snapshot import Snapshot
-from whiteout.sources.model import LayerStack, StackLayer
 from whiteout.sources.root import HOST, Root
+from whiteout.sources.stack import LayerStack, StackLayer
 from whiteout.verdicts import Method
 
 if TYPE_CHECKING:
+    from whiteout.idmap import IdMap
     from whiteout.mountinfo import OverlayMount
     from whiteout.mounts import Mount, MountPair
 
@@ -157,7 +156,7 @@ def open_pair(
         ReadError: one of them is no directory that can be read.
     """
     paths = (upperdir, *lowerdirs)
-    each = (idmap,) * len(paths) if idmap is None or isinstance(idmap, IdMap) else tuple(idmap)
+    each = tuple(idmap) if isinstance(idmap, Sequence) else (idmap,) * len(paths)
     if len(each) != len(paths):
         raise UsageError(f"there are {len(paths):,} directories, and id maps for {len(each):,}")
     layers = zip(paths, each, strict=True)
@@ -189,8 +188,7 @@ def open_mount(
     return open_stack(record_of_mount(mount).stack(), differ=differ, rules=rules)
 
 
-@dataclass(frozen=True, slots=True)
-class LayerRange:
+class LayerRange(NamedTuple):
     """Layers of a stack that are one diff: from *first* to *last*, both among them.
 
     0 is the topmost layer.
@@ -276,10 +274,10 @@ def open_stack(
                 " both sides"
             )
     elif differ is not DifferChoice.WALKING and Marks.TRUSTED in marks:
-        merged = (replace(merged[0], marks=Marks.BOTH), *base)  # BuildKit takes either for opaque
+        merged = (merged[0]._replace(marks=Marks.BOTH), *base)  # BuildKit takes either for opaque
     on_disk = [layer.path for layer in merged if layer.archive is None]
     if number == 1 and len(base) == 1 and on_disk and not (stack.data_layers or stack.fuse):
-        base = (replace(base[0], marks=Marks.PLAIN),)
+        base = (base[0]._replace(marks=Marks.PLAIN),)
     which = f" · {layers.words} of {count:,}" if layers != LayerRange() else ""
     return Snapshot(
         label=display_text(stack.label) + which,
@@ -296,7 +294,7 @@ def open_stack(
         + _overridden(merged),
         fallback=fallback,
         shared=fallback is not None,
-        following=replace(stack.following, top_is_upper=False) if layers.first else stack.following,
+        following=stack.following._replace(top_is_upper=False) if layers.first else stack.following,
         check=stack.check,
         image_config=stack.image_config,
     )
@@ -341,10 +339,10 @@ def open_target(
     stack = stack_of_target(target, root)
     if idmap is not None:
         top, *below = stack.layers
-        top = replace(top, idmap=idmap)
+        top = top._replace(idmap=idmap)
         if map_lower:
-            below = [replace(each, idmap=idmap) for each in below]
-        stack = replace(stack, layers=(top, *below))
+            below = [each._replace(idmap=idmap) for each in below]
+        stack = stack._replace(layers=(top, *below))
     return open_stack(stack, layer, differ=differ, rules=rules)
 
 

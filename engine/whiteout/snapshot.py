@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.differ import (
@@ -35,11 +34,10 @@ from whiteout.verdicts import Method, Reason, Verdict
 
 if TYPE_CHECKING:
     from whiteout.metadata import Inspection
-    from whiteout.sources.model import ImageConfig
+    from whiteout.sources.stack import ImageConfig
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What one overlay snapshot changed.
 
     ``base`` and ``merged`` are the two stacks, topmost layer first: everything below the snapshot,
@@ -60,8 +58,8 @@ class Snapshot:
     following: Following = FOLLOW_ALL
     fallback: str | None = None
     """Why the walking differ answers, when nobody asked for it."""
-    check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
-    image_config: ImageConfig | None = field(default=None, compare=False, repr=False)
+    check: Callable[[], None] | None = None
+    image_config: ImageConfig | None = None
     """Reads the config of the image that the layers belong to, where its engine keeps one."""
     shared: bool = False
     """Whether directories that both stacks have from the same layers go without a comparison."""
@@ -102,7 +100,7 @@ class Snapshot:
 
     @contextmanager
     def _opened(self, cancel: CancelToken, opens_files: bool) -> Iterator[Standing]:
-        below = replace(self.following, top_is_upper=False)
+        below = self.following._replace(top_is_upper=False)
         data = self.data_layers
         with Directories() as pool:
             pool.cancel = cancel

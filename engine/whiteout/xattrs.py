@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 CAPABILITY = "security.capability"
 #: The errors of a file that has no attributes, or not the one that was asked for.
 UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENODATA})
 
 
-@dataclass(frozen=True, slots=True)
-class Xattr:
+class Xattr(NamedTuple):
     """One extended attribute; both sides are bytes that a stranger may have chosen."""
 
     name: bytes

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from whiteout.errors import ReadError
 from whiteout.layers import Marks
-from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+from whiteout.sources.model import Record
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind, LayerStack, StackLayer
 
 NOW = 1_700_000_000.0
 DIGEST = "sha256:" + "0123456789ab" * 6
@@ -65,7 +66,7 @@ def three_layers(directory: Path) -> LayerStack:
 
 def sources_of(stack: LayerStack) -> list[FakeSource]:
     """What three engines have: one of them lists the layers of *stack*, one cannot be read."""
-    single = replace(stack, layers=stack.layers[2:], label="base")
+    single = stack._replace(layers=stack.layers[2:], label="base")
     containers = [
         record(
             "box\x1b[2J",

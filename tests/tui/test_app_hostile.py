@@ -20,7 +20,7 @@ from textual.pilot import Pilot
 from hostile import HOSTILE, NAMES, TEXTS, build, check
 from whiteout.display import display_name, display_path, display_text
 from whiteout.errors import ReadError
-from whiteout.sources.model import Kind
+from whiteout.sources.stack import Kind
 from whiteout.verdicts import Verdict
 from whiteout.xattrs import Xattr
 from whiteout_tui import picker_screen
@@ -191,8 +191,8 @@ def words_of_a_shell(lines: list[str]) -> list[list[bytes]]:
 def test_references_and_names_of_containers(text: str) -> None:
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         stack = three_layers(Path(directory))
-        layers = tuple(replace(layer, name=text) for layer in stack.layers)
-        stack = replace(stack, layers=layers, label=display_text(text))
+        layers = tuple(layer._replace(name=text) for layer in stack.layers)
+        stack = stack._replace(layers=layers, label=display_text(text))
         many = record(text, Kind.CONTAINER, layers=3, notes=(text,), parent=text, group=text)
         many = replace(many, target=text, aliases=(text,), opener=lambda: stack)
         lost = replace(many, opener=None, problem=display_text(text))

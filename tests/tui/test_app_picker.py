@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from whiteout.layers import Marks
-from whiteout.sources.model import Kind, LayerStack
+from whiteout.sources.stack import Kind, LayerStack
 from whiteout_tui import picker_screen, record_rows
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.layers_screen import LayersScreen

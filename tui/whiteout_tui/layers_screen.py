@@ -13,7 +13,7 @@ from whiteout.cancel import CancelToken
 from whiteout.display import display_text
 from whiteout.opening import LayerRange, open_stack
 from whiteout.snapshot import Snapshot
-from whiteout.sources.model import LayerStack
+from whiteout.sources.stack import LayerStack
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.footer import ActionFooter

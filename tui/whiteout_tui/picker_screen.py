@@ -16,9 +16,10 @@ from whiteout.display import display_path, display_text
 from whiteout.opening import open_stack
 from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
 from whiteout.snapshot import Snapshot
-from whiteout.sources.model import Kind, LayerStack, Record, Source
+from whiteout.sources.model import Record, Source
 from whiteout.sources.registry import discover_one, sources
 from whiteout.sources.root import HOST, Root
+from whiteout.sources.stack import Kind, LayerStack
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.field import Field

@@ -10,7 +10,8 @@ from textual.content import Content
 
 from whiteout.display import display_path, display_text
 from whiteout.listing import PARENT_WIDTH, age_text, parent_text, short_name, size_text
-from whiteout.sources.model import Kind, LayerStack, Record
+from whiteout.sources.model import Record
+from whiteout.sources.stack import Kind, LayerStack
 from whiteout_tui.linelist import Part, cropped
 from whiteout_tui.row_list import ListRow
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import replace
 
 from textual.message import Message
 from textual.message_pump import MessagePump
@@ -53,7 +52,7 @@ class Visit:
 
     def _build(self, token: CancelToken) -> None:
         directory = self._directory = tempfile.mkdtemp(prefix="whiteout-demo-")
-        snapshot = replace(open_mounts(build_demo(directory).mounts), label="demo")
+        snapshot = open_mounts(build_demo(directory).mounts)._replace(label="demo")
         send(self._owner, self.Ready(snapshot), token)
 
     def _failed(self, error: BaseException, token: CancelToken) -> Message:

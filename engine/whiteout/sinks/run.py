@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.contentstore import Descriptor
@@ -123,14 +123,13 @@ def _layer_snapshot(snapshot: Snapshot, position: int) -> Snapshot:
     upper, below = snapshot.merged[position], snapshot.merged[position + 1 :]
     alone = len(below) == 1 and below[0].archive is None and not below[0].fuse
     plain = alone and not snapshot.data_layers  # as containerd would bind-mount it
-    return replace(
-        snapshot,
+    return snapshot._replace(
         label=display_path(upper.path),
-        base=tuple(replace(layer, marks=Marks.PLAIN) if plain else layer for layer in below),
-        merged=(replace(upper, marks=upper.marks or Marks.BOTH), *below),
+        base=tuple(layer._replace(marks=Marks.PLAIN) if plain else layer for layer in below),
+        merged=(upper._replace(marks=upper.marks or Marks.BOTH), *below),
         upperdir=upper.path,
         lowerdirs=tuple(layer.path for layer in below),
-        following=replace(snapshot.following, top_is_upper=False),
+        following=snapshot.following._replace(top_is_upper=False),
     )
 
 

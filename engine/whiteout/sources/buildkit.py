@@ -18,9 +18,10 @@ from whiteout.display import display_path
 from whiteout.errors import ReadError, reason_of
 from whiteout.sources.containerdroots import StoreRoot, store_roots
 from whiteout.sources.docker import data_roots
-from whiteout.sources.model import Kind, LayerStack, Record
+from whiteout.sources.model import Record
 from whiteout.sources.processes import processes
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind, LayerStack
 
 if TYPE_CHECKING:
     from whiteout.sources.buildkitmeta import CacheRecord
@@ -258,7 +259,7 @@ def _build_step(
         return replace(record, problem=problem)
 
     def opener() -> LayerStack:
-        return _with_steps(replace(snapshot.stack(), label=record.name), steps)
+        return _with_steps(snapshot.stack()._replace(label=record.name), steps)
 
     return replace(
         record,
@@ -272,10 +273,10 @@ def _build_step(
 def _with_steps(stack: LayerStack, steps: dict[str, str]) -> LayerStack:
     """*stack* with its layers called by the build steps that made them."""
     layers = (
-        replace(layer, name=steps.get(layer.name) or layer.name, kind=Kind.BUILD_STEP)
+        layer._replace(name=steps.get(layer.name) or layer.name, kind=Kind.BUILD_STEP)
         for layer in stack.layers
     )
-    return replace(stack, layers=tuple(layers))
+    return stack._replace(layers=tuple(layers))
 
 
 SOURCE = BuildKitSource()

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from whiteout.display import display_text
 from whiteout.errors import UsageError
 from whiteout.sources.containerdroots import store_roots
-from whiteout.sources.model import Kind, Record
+from whiteout.sources.model import Record
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind
 
 
 class ContainerdSource:

@@ -25,9 +25,10 @@ from whiteout.sources.containerdmeta import (
 )
 from whiteout.sources.containerdroots import StoreRoot
 from whiteout.sources.documents import read_blob
-from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+from whiteout.sources.model import Record
 from whiteout.sources.places import Place, place_of
 from whiteout.sources.snapshotter import SnapshotEntry, SnapshotKind, Snapshotter
+from whiteout.sources.stack import Kind, LayerStack, StackLayer
 
 _FUSE = "fuse-overlayfs"
 #: The snapshotters whose layers are directories for overlayfs.
@@ -200,8 +201,8 @@ class _Store:
             size=entry.size if entry.kind is SnapshotKind.COMMITTED else None,
             problem=problem,
             marks=owner.marks,
-            opener=lambda: replace(
-                stack_of(found.directory, inner, name, kind, owner), fuse=snapshotter == _FUSE
+            opener=lambda: stack_of(found.directory, inner, name, kind, owner)._replace(
+                fuse=snapshotter == _FUSE
             ),
         )
 
@@ -231,7 +232,7 @@ def _with_config(record: Record, place: StoreRoot, digest: str) -> Callable[[], 
         return opener
 
     def opened() -> LayerStack:
-        return replace(opener(), image_config=lambda: read_blob(place.blob(digest), digest))
+        return opener()._replace(image_config=lambda: read_blob(place.blob(digest), digest))
 
     return opened
 

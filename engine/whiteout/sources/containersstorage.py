@@ -23,7 +23,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 from whiteout.display import display_path, display_text
@@ -42,8 +42,9 @@ from whiteout.sources.documents import (
     texts,
 )
 from whiteout.sources.links import guard
-from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+from whiteout.sources.model import Record
 from whiteout.sources.places import Place
+from whiteout.sources.stack import Kind, LayerStack, StackLayer
 from whiteout.sources.subids import compose
 
 _DRIVER = "overlay"
@@ -231,7 +232,7 @@ class StorageRoot:
 
     def _image_stack(self, name: str, document: Document) -> LayerStack:
         stack = self._stack(name, text(document, "layer"), Kind.IMAGE_LAYER, None)
-        return replace(stack, image_config=partial(self._image_config, text(document, "id")))
+        return stack._replace(image_config=partial(self._image_config, text(document, "id")))
 
     def _image_config(self, identity: str) -> Document:
         """The config of an image, which is kept under its digest, encoded for a file name.
@@ -329,7 +330,7 @@ class StorageRoot:
         """
         own = _idmap(document)
         stack = self._stack(name, text(document, "layer"), Kind.CONTAINER, own)
-        return replace(stack, image_config=partial(self._image_config, text(document, "image")))
+        return stack._replace(image_config=partial(self._image_config, text(document, "image")))
 
     def _stack(self, label: str, top: str, kind: Kind, own: IdMap | None) -> LayerStack:
         problem = self._problem(top)

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whiteout.errors import UsageError, WhiteoutError
-from whiteout.sources.model import Kind, Record
+from whiteout.sources.model import Record
 from whiteout.sources.processes import processes
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind
 
 if TYPE_CHECKING:
     from whiteout.sources.places import Place

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 from whiteout.sources.dockerroot import DRIVERS, Graph, build_directories
-from whiteout.sources.model import Kind, LayerStack, Record
+from whiteout.sources.model import Record
 from whiteout.sources.places import Place
+from whiteout.sources.stack import Kind, LayerStack
 
 
 def build_records(place: Place, group: str) -> Iterator[Record]:
@@ -40,7 +40,7 @@ def _stack(graph: Graph, key: str, directory: str, names: dict[str, str]) -> Lay
     """The layers below *directory*, called by the snapshots that they are."""
     stack = graph.directory_stack(key, os.fsencode(directory), Kind.SNAPSHOT)
     layers = (
-        replace(layer, name=names.get(os.fsdecode(layer.path.split(b"/")[-2]), layer.name))
+        layer._replace(name=names.get(os.fsdecode(layer.path.split(b"/")[-2]), layer.name))
         for layer in stack.layers
     )
-    return replace(stack, layers=tuple(layers))
+    return stack._replace(layers=tuple(layers))

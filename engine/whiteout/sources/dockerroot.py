@@ -22,7 +22,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 from whiteout.digests import chain_ids
@@ -39,9 +39,10 @@ from whiteout.sources.documents import (
     texts,
 )
 from whiteout.sources.links import guard
-from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+from whiteout.sources.model import Record
 from whiteout.sources.places import Place
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind, LayerStack, StackLayer
 
 DRIVERS = ("overlay2", "fuse-overlayfs")
 _CONTAINERD = ("overlayfs", "stargz", "nydus")
@@ -193,7 +194,7 @@ class DataRoot:
 
 def _container_stack(graph: Graph, identity: str, name: str, document: Document) -> LayerStack:
     stack = graph.container_stack(identity, name)
-    return replace(stack, image_config=partial(graph.image_config, document))
+    return stack._replace(image_config=partial(graph.image_config, document))
 
 
 def _settings(document: Document) -> Document:
@@ -213,7 +214,7 @@ def _stack_in_containerd(root: Root, key: str, document: Document) -> LayerStack
     from whiteout.sources.containerd import SOURCE
 
     stack = SOURCE.resolve("containerd", f"moby/{key}", root).stack()
-    return replace(stack, image_config=lambda: {"config": _settings(document)})
+    return stack._replace(image_config=lambda: {"config": _settings(document)})
 
 
 def _state(document: Document) -> str:
@@ -309,7 +310,7 @@ class Graph:
 
     def _image_stack(self, image: _Image) -> LayerStack:
         stack = self._stack(image.name, image.chain)
-        return replace(stack, image_config=lambda: image.document)
+        return stack._replace(image_config=lambda: image.document)
 
     def image_config(self, container: Document) -> Document:
         """The config of the image of a *container*, with the settings of that.
@@ -531,7 +532,7 @@ class Graph:
         return LayerStack(
             label=label,
             layers=tuple(
-                replace(layer, store=store)
+                layer._replace(store=store)
                 for position, path in enumerate(paths)
                 for layer in (self._stack_layer(path, kind if position == 0 else None, label),)
             ),

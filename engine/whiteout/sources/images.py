@@ -14,8 +14,9 @@ from whiteout.display import display_text
 from whiteout.errors import UsageError
 from whiteout.layers import Marks
 from whiteout.layoutfiles import Json, default_store_path, read_index, tag_of
-from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+from whiteout.sources.model import Record
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind, LayerStack, StackLayer
 
 if TYPE_CHECKING:
     from whiteout.images import Image

@@ -10,9 +10,10 @@ from whiteout.errors import UsageError
 from whiteout.following import following_of, kernel_defaults
 from whiteout.layers import Marks
 from whiteout.mountinfo import OverlayMount, all_overlay_mounts, check_mounted
-from whiteout.sources.model import Kind, LayerStack, Record, StackLayer
+from whiteout.sources.model import Record
 from whiteout.sources.naming import choose
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind, LayerStack, StackLayer
 
 
 def stack_of_mount(mount: OverlayMount) -> LayerStack:

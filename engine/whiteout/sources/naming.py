@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from whiteout.display import display_text
 from whiteout.errors import UsageError
-from whiteout.sources.model import Kind, Record
+from whiteout.sources.model import Record
+from whiteout.sources.stack import Kind
 
 #: An id may be given by its beginning, as engines print it, when it is at least this long.
 _SHORTEST = 4

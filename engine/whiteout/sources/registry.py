@@ -9,8 +9,9 @@ from importlib import import_module
 
 from whiteout.display import display_text
 from whiteout.errors import UsageError, WhiteoutError, reason_of
-from whiteout.sources.model import Kind, Record, Source
+from whiteout.sources.model import Record, Source
 from whiteout.sources.root import Root
+from whiteout.sources.stack import Kind
 
 #: The module of each source, by the schemes of its targets; a module is imported when it is used.
 _MODULES: dict[str, str] = {

@@ -11,15 +11,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from whiteout.errors import ReadError, read_error
 
 _MAX_SYMLINKS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """A directory that stands for ``/``; paths given to its methods are paths inside of it.
 
     ``path`` is absolute, and taken as it is: in ``/proc/PID/root`` it is more than a symlink.
