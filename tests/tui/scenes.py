@@ -22,6 +22,7 @@ from fake_sources import NOW, sources_of, three_layers
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 from textual.widgets._toast import Toast
 
@@ -51,6 +52,7 @@ from whiteout_tui.help_screen import HelpScreen, HelpText
 from whiteout_tui.history_screen import HistoryScreen
 from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.linelist import LineList
+from whiteout_tui.lineview import LineView
 from whiteout_tui.list_screen import ListScreen
 from whiteout_tui.panes import Divider, Handle, Panes
 from whiteout_tui.picker_screen import PickerScreen
@@ -95,7 +97,7 @@ EXPORTED = ("e", has("[gzip]"), "enter", has("diffID"))
 TABS = {"why": "1", "sides": "2", "tar": "3", "content": "4", "layers": "5"}
 
 SCENES = (
-    Scene("browse-root", (), (BrowseScreen, *PANES, Handle)),
+    Scene("browse-root", (), (BrowseScreen, *PANES, Handle, LineView)),
     Scene("browse-beside", (), (Divider,), begins=(120, 36)),
     Scene("browse-modified", (b"/back-to-the-oldest-version.txt",), PANES),
     Scene("browse-opaque-directory", (b"/opaque-directory", "space", "down"), PANES),
@@ -146,7 +148,7 @@ NARROW = (60, 20)
 
 
 def parts_of_the_app() -> set[type[Widget]]:
-    """Every widget and screen class that the app defines."""
+    """Every widget and screen class that the app defines; a bar is part of what it scrolls."""
     for module in pkgutil.walk_packages(whiteout_tui.__path__, "whiteout_tui."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -156,7 +158,8 @@ def parts_of_the_app() -> set[type[Widget]]:
             yield one
             yield from below(one)
 
-    return {one for one in below(Widget) if one.__module__.startswith("whiteout_tui.")}
+    defined = {one for one in below(Widget) if one.__module__.startswith("whiteout_tui.")}
+    return {one for one in defined if not issubclass(one, ScrollBar)}
 
 
 def stage_of(name: str, directory: Path, patch: pytest.MonkeyPatch) -> Fake | Snapshot | None:

@@ -14,10 +14,10 @@ from rich.style import Style
 from textual import events
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from whiteout_tui.actions import Scope, bindings
+from whiteout_tui.lineview import LineView
 
 #: Text with the name of one of the styles of :class:`LineList`, or with an empty name.
 Part = tuple[str, str]
@@ -61,7 +61,7 @@ class NoLines(Lines):
         return []
 
 
-class LineList(ScrollView, can_focus=True):
+class LineList(LineView):
     """Shows lines with a cursor, which stops at those that can be chosen."""
 
     SCOPE: ClassVar[Scope] = Scope.LINES
@@ -101,10 +101,12 @@ class LineList(ScrollView, can_focus=True):
         down = self.cursor is None or number >= self.cursor
         found = self._nearest(max(0, min(number, len(self.lines) - 1)), 1 if down else -1)
         if found is not None and found != self.cursor:
-            self.cursor = found
+            before, self.cursor = self.cursor, found
             self.moved = True
             self._keep_in_sight()
-            self.refresh()
+            for line in (before, found):
+                if line is not None:
+                    self.refresh_line(line)
             self.post_message(self.Moved())
 
     def next_section(self, step: int) -> None:
@@ -213,11 +215,8 @@ class LineList(ScrollView, can_focus=True):
             self._styles[name] = style
         return style
 
-    def render_line(self, y: int) -> Strip:
-        """The line *y* of what is in sight."""
-        width = self.scrollable_content_region.width
-        base = self.rich_style
-        number = y + self.scroll_offset.y
+    def draw(self, number: int, width: int, base: Style) -> Strip:
+        """The line *number*."""
         if number >= len(self.lines):
             return Strip.blank(width, base)
         if number == self.cursor:

@@ -16,10 +16,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.cache import FIFOCache
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.timer import Timer
 
@@ -27,6 +25,7 @@ from whiteout.display import display_name, display_path, display_text
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.formats import short_size
 from whiteout_tui.legend import KINDS, SUFFIXES, flag_letters
+from whiteout_tui.lineview import LineView
 from whiteout_tui.ordering import Order
 from whiteout_tui.rowdata import DEVICES, Batch, RowData, RowFlag, RowKind, RowType, device_of
 from whiteout_tui.rows import ROOT, Rows, RowState
@@ -49,7 +48,7 @@ class Reload:
     in_vain: list[int]
 
 
-class SnapshotTree(ScrollView, can_focus=True):
+class SnapshotTree(LineView):
     """The entries of a snapshot, one line each, opened directory by directory.
 
     The tree reads nothing itself: it asks with :class:`Wanted`, and whoever listens answers with
@@ -95,8 +94,6 @@ class SnapshotTree(ScrollView, can_focus=True):
         self._before: dict[int, dict[bytes, RowData]] = {}
         self._reopening: set[bytes] = set()
         self._styles: dict[str, Style] = {}
-        self._strips: FIFOCache[tuple[object, ...], Strip] = FIFOCache(_MOST_STRIPS)
-        self._paper: tuple[int, Style] | None = None
         self._growing: Timer | None = None
         self._chain: int | None = None
         self._sought: tuple[list[str], Callable[[str | None], None]] | None = None
@@ -612,7 +609,6 @@ class SnapshotTree(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Forget the styles of the theme before."""
         self._styles.clear()
-        self._strips.clear()
         super().notify_style_update()
 
     def _style(self, name: str) -> Style:
@@ -631,32 +627,17 @@ class SnapshotTree(ScrollView, can_focus=True):
         widest = max(0, self.scrollable_content_region.width - _PREFIX - 24)
         return min(2 * self.rows.depth(row), widest // 2 * 2)
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """As :meth:`render_line`; what is the same for all lines is found out once."""
-        self._paper = self.scrollable_content_region.width, self.rich_style
-        try:
-            return super().render_lines(crop)
-        finally:
-            self._paper = None
-
-    def render_line(self, y: int) -> Strip:
-        """The line *y* of what is in sight."""
-        width, base = self._paper or (self.scrollable_content_region.width, self.rich_style)
-        place = y + self.scroll_offset.y
-        if place >= self.rows.height:
+    def draw(self, number: int, width: int, base: Style) -> Strip:
+        """The row that is shown as the line *number*."""
+        if number >= self.rows.height:
             return Strip.blank(width, base)
-        segments = self._segments(self.rows[place], width)
-        # A strip remembers what was made of it, so a line that was drawn before costs little.
-        key = width, base, place == self.cursor, *segments
-        strip = self._strips.get(key)
-        if strip is None:
-            lit = Style.null()
-            if place == self.cursor:
-                base += self._style("cursor")
-                lit = Style(dim=False)
-            strip = Strip([Segment(text, base + style + lit) for text, style in segments])
-            strip = self._strips[key] = strip.adjust_cell_length(width, base)
-        return strip
+        segments = self._segments(self.rows[number], width)
+        lit = Style.null()
+        if number == self.cursor:
+            base += self._style("cursor")
+            lit = Style(dim=False)
+        strip = Strip([Segment(text, base + style + lit) for text, style in segments])
+        return strip.adjust_cell_length(width, base)
 
     def _segments(self, row: int, width: int) -> list[tuple[str, Style]]:
         rows = self.rows
@@ -756,9 +737,6 @@ def _crop(text: str, room: int) -> str:
         return text
     return set_cell_size(text, room - 1).rstrip() + "…"
 
-
-#: Lines that are remembered as they were drawn: more than a few screens of them.
-_MOST_STRIPS = 512
 
 #: How many rows are in sight at most when all directories are opened at once.
 MOST_OPENED = 200_000
