@@ -275,3 +275,22 @@ def test_the_stream_holds_no_list_of_the_tree(tmp_path: Path) -> None:
         assert count == number * (1 + 20 * 21)
         peaks.append(peak)
     assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_the_disk_is_written_to_while_the_layer_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    ask = os.posix_fadvise
+
+    def noted(descriptor: int, offset: int, length: int, advice: int) -> None:
+        asked.append((offset, length))
+        ask(descriptor, offset, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", noted)
+    snapshot = a_snapshot(tmp_path, {"large": File(bytes(17 << 20))})
+    export_to_file(snapshot, os.fsencode(tmp_path / "layer"), media_type=TAR)
+    to_file = asked.copy()
+    asked.clear()
+    export_to_store(snapshot, ContentStore(tmp_path / "store"), media_type=TAR)
+    assert asked == to_file == [(0, 8 << 20), (8 << 20, 8 << 20)]

@@ -26,7 +26,13 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from whiteout import ingest, layoutfiles
 from whiteout.digests import ALGORITHM, check_digest, encoded
 from whiteout.display import display_path, display_text
-from whiteout.durable import open_directory, open_regular, store_error, write_all
+from whiteout.durable import (
+    open_directory,
+    open_regular,
+    start_writeback,
+    store_error,
+    write_all,
+)
 from whiteout.errors import DigestMismatch, NotFound, StoreError
 from whiteout.labels import UNCOMPRESSED, LabelStore, check_labels
 
@@ -368,6 +374,7 @@ class IngestWriter:
         try:
             write_all(current.data, view)
             self._hash.update(view)
+            start_writeback(current.data, self._written, self._written + len(view))
             self._written += len(view)
             if time.monotonic() - self._touched > _TOUCH_SECONDS:
                 self._touched = time.monotonic()

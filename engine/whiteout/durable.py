@@ -17,6 +17,9 @@ from contextlib import contextmanager, suppress
 from whiteout.display import display_path
 from whiteout.errors import StoreError, reason_of
 
+#: Bytes after which the kernel is asked to write to the disk.
+_WINDOW = 8 << 20
+
 _ADVICE = {
     errno.ENOSPC: "; free some space or choose another store",
     errno.EDQUOT: "; free some space or choose another store",
@@ -117,6 +120,17 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def start_writeback(descriptor: int, before: int, after: int) -> None:
+    """Let the kernel begin to write to the disk, when a file grew from *before* to *after* bytes.
+
+    The ``fsync`` at its end finds little left to wait for then. Does nothing for what is no file.
+    """
+    first, last = before // _WINDOW * _WINDOW, after // _WINDOW * _WINDOW
+    if last > first:
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, first, last - first, os.POSIX_FADV_DONTNEED)
 
 
 def replace_file(name: str, directory: int, content: bytes, *, durable: bool = True) -> None:

@@ -19,7 +19,7 @@ from whiteout.compression import open_compressor
 from whiteout.differ import Finding, PlainFiles, Rules
 from whiteout.digests import ALGORITHM
 from whiteout.display import display_path
-from whiteout.durable import write_all
+from whiteout.durable import start_writeback, write_all
 from whiteout.errors import RefusedError
 from whiteout.labels import UNCOMPRESSED
 from whiteout.layerentries import LayerPlan
@@ -192,11 +192,12 @@ def export_to_file(
         def write(data: bytes | bytearray | memoryview) -> None:
             nonlocal size
             digest.update(data)
-            size += len(data)
             try:
                 write_all(descriptor, data)
             except OSError as error:
                 raise write_error(target, error) from error
+            start_writeback(descriptor, size, size + len(data))
+            size += len(data)
 
         stream = _LayerStream(media_type, level, write, progress, cancel)
         stream.run(snapshot)
