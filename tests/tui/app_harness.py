@@ -7,6 +7,7 @@ import difflib
 import os
 import stat
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,18 +83,13 @@ def is_settled(screen: Screen[object]) -> bool:
 async def settle(pilot: Pilot[None]) -> None:
     """Wait until nothing is being read, counted, written or verified, and all of it is drawn."""
     await until(pilot, lambda: is_settled(pilot.app.screen))
-    before = ""
-    for _ in range(50):
-        await pilot.pause(0.03)
-        now = screen_text(pilot.app)  # type: ignore[arg-type]
-        if now == before:
-            return
-        before = now
+    await pilot.pause()
 
 
 async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        await pilot.pause(0.01)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        await pilot.pause(0.005)
         if true():
             return
     raise TimeoutError(f"it never came to be\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
