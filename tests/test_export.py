@@ -19,7 +19,14 @@ from support.trees import WHITEOUT, Dir, File, Symlink, make
 from whiteout.cancel import CancelToken
 from whiteout.contentstore import ContentStore
 from whiteout.demo import build_demo
-from whiteout.errors import Cancelled, ReadError, RefLocked, RefusedError, StoreError
+from whiteout.errors import (
+    Cancelled,
+    ReadError,
+    RefLocked,
+    RefusedError,
+    SnapshotChanged,
+    StoreError,
+)
 from whiteout.export import Progress, default_ref, export_to_file, export_to_store
 from whiteout.labels import UNCOMPRESSED
 from whiteout.mediatypes import GZIP, MEDIA_TYPES, TAR, ZSTD
@@ -294,3 +301,45 @@ def test_the_disk_is_written_to_while_the_layer_grows(
     asked.clear()
     export_to_store(snapshot, ContentStore(tmp_path / "store"), media_type=TAR)
     assert asked == to_file == [(0, 8 << 20), (8 << 20, 8 << 20)]
+
+
+MIB = 1 << 20
+#: The size of a file, and where it has data: the rest are holes.
+HOLES = {
+    "all": (5 * MIB + 7, ()),
+    "begin": (3 * MIB, (3 * MIB - 1,)),
+    "between": (9 * MIB + 100, (0, 4 * MIB - 3, 8 * MIB)),
+    "end": (6 * MIB + 1, (0, 2 * MIB)),
+}
+
+
+@pytest.mark.parametrize("name", HOLES)
+def test_holes_are_zeros_in_the_layer(name: str, tmp_path: Path) -> None:
+    size, data = HOLES[name]
+    snapshot = a_snapshot(tmp_path, {"f": File()})
+    with (tmp_path / "upper" / "f").open("r+b") as file:
+        for offset in data:
+            file.seek(offset)
+            file.write(b"data"[: size - offset])
+        file.truncate(size)
+    target = tmp_path / "layer.tar"
+    export_to_file(snapshot, os.fsencode(target), media_type=TAR)
+    with tarfile.open(target) as archive:
+        content = archive.extractfile("f")
+        assert content is not None
+        assert content.read() == (tmp_path / "upper" / "f").read_bytes()
+
+
+@pytest.mark.parametrize("by", [-MIB, 1])
+def test_a_file_whose_end_changes_within_a_hole_is_refused(by: int, tmp_path: Path) -> None:
+    snapshot = a_snapshot(tmp_path, {"f": File(b"data")})
+    os.truncate(tmp_path / "upper" / "f", 8 * MIB)
+
+    def change(_: Progress) -> None:
+        os.truncate(tmp_path / "upper" / "f", 8 * MIB + by)
+
+    with pytest.raises(SnapshotChanged, match="grew" if by > 0 else "shrank"):
+        export_to_file(
+            snapshot, os.fsencode(tmp_path / "layer.tar"), media_type=TAR, progress=change
+        )
+    assert not (tmp_path / "layer.tar").exists()

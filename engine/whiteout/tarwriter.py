@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from whiteout.tarheader import BLOCK, END_OF_ARCHIVE, plain_file_header
 
 _CHUNK = 1 << 20
 _FLUSH = 1 << 19
+_ZEROS = bytes(_CHUNK)
 _PADDING = tuple(bytes(-size % BLOCK) for size in range(BLOCK))
 
 
@@ -95,17 +97,20 @@ class TarWriter:
             self._gathered.append(padding)
             self._size += len(padding)
 
-    def _stream(self, node: Node, descriptor: int, left: int) -> None:
+    def _stream(self, node: Node, descriptor: int, size: int) -> None:
+        """Write the content in chunks. A hole is not read: its zeros are here already."""
         self._flush()
-        size = left
-        while left:
+        done = 0
+        while done < size:
             self._cancel.check()
-            chunk = os.read(descriptor, min(left, _CHUNK))
+            most = min(size - done, _CHUNK)
+            hole = _hole(descriptor, done)
+            chunk = _ZEROS[: min(hole, most)] if hole else os.pread(descriptor, most, done)
             if not chunk:
-                raise changed_size(node.path, size, size - left)
-            left -= len(chunk)
+                raise changed_size(node.path, size, done)
+            done += len(chunk)
             self._sink(chunk)
-        if os.read(descriptor, 1):
+        if os.pread(descriptor, 1, size):
             raise changed_size(node.path, size, size + 1)
 
     def _flush(self) -> None:
@@ -113,3 +118,13 @@ class TarWriter:
             self._sink(b"".join(self._gathered))
             self._gathered.clear()
             self._size = 0
+
+
+def _hole(descriptor: int, offset: int) -> int:
+    """How many bytes from *offset* on are a hole: zeros that the file has no blocks for."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_DATA) - offset
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # the filesystem cannot tell
+            return 0
+        return max(0, os.fstat(descriptor).st_size - offset)  # nothing but a hole is left
