@@ -58,7 +58,7 @@ class Terminal:
             text = self.text()
             if sign in text if isinstance(sign, str) else sign(text):
                 return text
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise AssertionError(f"{sign} is not on the screen:\n{self.text()}")
 
     def kill(self) -> None:

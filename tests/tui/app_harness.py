@@ -69,10 +69,11 @@ def check_golden(name: str, text: str) -> None:
 def is_settled(screen: Screen[object]) -> bool:
     if isinstance(screen, BrowseScreen):
         tree, detail = screen.entries, screen.query_one(DetailPane)
-        counted = screen.counts.complete or screen.counts.problem is not None
-        reading = any(tree.rows.state(row) & RowState.LOADING for row in range(len(tree.rows)))
-        drawn = tree.virtual_size.height == tree.rows.height and detail.shows(tree.cursor_path)
-        return counted and not reading and drawn
+        if not screen.counts.complete and screen.counts.problem is None:
+            return False
+        if tree.virtual_size.height != tree.rows.height or not detail.shows(tree.cursor_path):
+            return False
+        return not any(tree.rows.state(row) & RowState.LOADING for row in range(len(tree.rows)))
     if isinstance(screen, ExportView):
         return screen.export.is_over and not screen.export.verifying
     if isinstance(screen, EntriesScreen):
@@ -87,12 +88,14 @@ async def settle(pilot: Pilot[None]) -> None:
 
 
 async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
+    await pilot.pause(0)
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        await pilot.pause(0.005)
-        if true():
-            return
-    raise TimeoutError(f"it never came to be\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
+    while not true():
+        if pilot.app._exception is not None:
+            raise pilot.app._exception
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it never came to be\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
+        await asyncio.sleep(0.005)
 
 
 async def press(pilot: Pilot[None], *keys: str) -> None:

@@ -70,8 +70,6 @@ from whiteout_tui.tree import SnapshotTree
 #: What a step of a scene may be: a key, a path to go to, or what has to be on the screen.
 Step = str | bytes | Callable[[str], bool]
 DEMO, PICKER, STUCK, DOUBTFUL = "demo", "picker", "stuck", "doubtful"
-#: How often the screen has to be found the same before it counts as at rest.
-_STILL = 4
 #: The last name of a path of the machine is all that a golden may hold of it.
 SHORT = "/layers/"
 
@@ -204,12 +202,7 @@ async def rest(pilot: Pilot[None], stuck: bool) -> None:
         await settle(pilot)
     if isinstance(screen := pilot.app.screen, PickerScreen):
         await until(pilot, lambda: not screen.is_reading)
-    before, times = "", 0
-    while times < _STILL:
-        await pilot.pause(0.02)
-        text = screen_text(pilot.app)  # type: ignore[arg-type]
-        times = times + 1 if text == before else 0
-        before = text
+    await pilot.pause()
 
 
 async def play(scene: Scene, pilot: Pilot[None]) -> None:
