@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import subprocess
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -47,6 +48,30 @@ def test_the_bytes_do_not_depend_on_pieces_or_threads(monkeypatch: pytest.Monkey
     assert compressed(data, piece=len(data)) == blob
     monkeypatch.setattr(gzipstream, "_MAX_THREADS", 1)
     assert compressed(data) == blob
+
+
+def test_each_block_is_packed_by_what_suits_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    deflate = gzipstream._deflate
+
+    def noted(library: ModuleType, level: int, block: bytes, window: bytes = b"") -> bytes:
+        if len(block) == 1 << 20:
+            taken.append(library.__name__)
+        return deflate(library, level, block, window)
+
+    monkeypatch.setattr(gzipstream, "_deflate", noted)
+    monkeypatch.setattr(gzipstream, "_MAX_THREADS", 1)
+    noise = random.Random(1).randbytes(2 << 20)
+    words = some_data(2 << 20)
+    data = noise + words + noise.hex().encode()[: 1 << 20] + words
+    blob = compressed(data)
+    fast, small = "isal.isal_zlib", "zlib_ng.zlib_ng"
+    assert taken == [fast, fast, small, small, fast, small, small]
+    assert gzip.decompress(blob) == data
+    assert len(blob) <= len(compressed(data, 5)) * 1.01
+    taken.clear()
+    compressed(data, 6)
+    assert set(taken) == {small}
 
 
 def test_there_is_no_name_and_no_time() -> None:

@@ -132,7 +132,7 @@ def open_compressor(
 ) -> Compressor:
     """A compressor for layers of *media_type* that calls *sink* with compressed bytes.
 
-    *level* None is the default of the format: 6 for gzip, 3 for zstd.
+    *level* None is the default of the format.
 
     Raises:
         MediaTypeError: *media_type* is not of a layer.
