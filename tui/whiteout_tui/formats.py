@@ -1,8 +1,10 @@
-"""Numbers and times as text."""
+"""Numbers and times as text, and text in the room that there is."""
 
 from __future__ import annotations
 
 import stat
+
+from rich.cells import cell_len, set_cell_size
 
 from whiteout.entries import Entry
 
@@ -47,3 +49,12 @@ def duration_text(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def cropped(text: str, room: int) -> str:
+    """*text* in at most *room* cells, with an ellipsis where it was cut."""
+    if room <= 0:
+        return ""
+    if len(text) * 2 <= room or cell_len(text) <= room:
+        return text
+    return set_cell_size(text, room - 1).rstrip() + "…"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from whiteout_tui.actions import Scope, bindings
+from whiteout_tui.formats import cropped
 from whiteout_tui.lineview import LineView
 
 #: Text with the name of one of the styles of :class:`LineList`, or with an empty name.
@@ -228,12 +229,3 @@ class LineList(LineView):
             room -= cell_len(text)
             segments.append(Segment(text, base + self._style(style) if style else base))
         return Strip(segments).adjust_cell_length(width, base)
-
-
-def cropped(text: str, room: int) -> str:
-    """*text* in at most *room* cells, with an ellipsis where it was cut."""
-    if room <= 0:
-        return ""
-    if cell_len(text) <= room:
-        return text
-    return set_cell_size(text, room - 1).rstrip() + "…"

@@ -12,7 +12,8 @@ from whiteout.display import display_path, display_text
 from whiteout.listing import PARENT_WIDTH, age_text, parent_text, short_name, size_text
 from whiteout.sources.model import Record
 from whiteout.sources.stack import Kind, LayerStack
-from whiteout_tui.linelist import Part, cropped
+from whiteout_tui.formats import cropped
+from whiteout_tui.linelist import Part
 from whiteout_tui.row_list import ListRow
 
 _FIGURES = f"  {'kind':<11} {'layers':>6} {'age':>7} {'size':>9}  "

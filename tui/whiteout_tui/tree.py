@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -23,20 +22,17 @@ from textual.timer import Timer
 
 from whiteout.display import display_name, display_path, display_text
 from whiteout_tui.actions import Scope, bindings
-from whiteout_tui.formats import short_size
-from whiteout_tui.legend import KINDS, SUFFIXES, flag_letters
+from whiteout_tui.legend import KINDS
 from whiteout_tui.lineview import LineView
 from whiteout_tui.ordering import Order
-from whiteout_tui.rowdata import DEVICES, Batch, RowData, RowFlag, RowKind, RowType, device_of
+from whiteout_tui.rowdata import Batch, RowData, RowFlag, RowType
 from whiteout_tui.rows import ROOT, Rows, RowState
+from whiteout_tui.rowtext import note, row_parts, triangle_of
 from whiteout_tui.search import Filter, Search
 from whiteout_tui.sums import Sums
 from whiteout_tui.trail import Trail
 
-_PREFIX = 15
 _GROWTH = 0.1
-_SUFFIX_OF = {int(row_type): suffix for row_type, (suffix, _) in SUFFIXES.items()}
-_SIGN_OF = {int(kind): sign for kind, sign in KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -590,8 +586,8 @@ class SnapshotTree(LineView):
             return
         self._move(place - self.cursor)
         row = self.rows[place]
-        triangle = _PREFIX + self._indent(row)
-        if event.chain == 2 or triangle <= offset.x < triangle + 2:
+        triangle = triangle_of(self.rows, row, self.scrollable_content_region.width)
+        if event.chain == 2 or offset.x in triangle:
             self.action_toggle_directory()
 
     # Drawing
@@ -623,133 +619,26 @@ class SnapshotTree(LineView):
             self._styles[name] = style
         return style
 
-    def _indent(self, row: int) -> int:
-        widest = max(0, self.scrollable_content_region.width - _PREFIX - 24)
-        return min(2 * self.rows.depth(row), widest // 2 * 2)
-
     def draw(self, number: int, width: int, base: Style) -> Strip:
         """The row that is shown as the line *number*."""
         if number >= self.rows.height:
             return Strip.blank(width, base)
-        segments = self._segments(self.rows[number], width)
         lit = Style.null()
         if number == self.cursor:
             base += self._style("cursor")
             lit = Style(dim=False)
-        strip = Strip([Segment(text, base + style + lit) for text, style in segments])
-        return strip.adjust_cell_length(width, base)
-
-    def _segments(self, row: int, width: int) -> list[tuple[str, Style]]:
-        rows = self.rows
-        name, kind, row_type, flags, size, *_ = rows.data(row)
-        indent = self._indent(row)
-        guide = "│ " * (indent // 2)
-        if rows.is_note(row):
-            tint = self._style("unreadable" if flags & RowFlag.UNREADABLE else "note")
-            text = _crop(_text_of_note(name), width - _PREFIX - indent - 3)
-            return [
-                (" " * _PREFIX, tint),
-                (guide, self._style("guide")),
-                ("  ", tint),
-                (text, tint),
-            ]
-        sign = _SIGN_OF[kind]
-        tint = self._style(sign.style)
-        gone = kind == RowKind.DELETE or flags & RowFlag.GHOST
-        name_style = tint if kind in _TINTED else self._style("name")
-        if row_type == RowType.DIRECTORY:
-            name_style += self._style("directory")
-        if gone:
-            name_style += self._style("gone")
-        depth = rows.depth(row)
-        triangle = "  "
-        if flags & RowFlag.EXPANDABLE and not self._is_bare(row):
-            triangle = "▾ " if rows.is_open(row) else "▸ "
-        label = (display_name(name) if row else "") + _SUFFIX_OF[row_type]
-        if 2 * depth > indent:
-            label = f"‹{depth}› {label}"
-        note = ""
-        state = rows.state(row)
-        if state & RowState.LOADING:
-            note = "  reading…"
-        elif row in self.stale:
-            note = "  changed since it was read"
-        elif flags & RowFlag.CHANGED:
-            note = "  changed"
-        room = width - _PREFIX - indent - len(triangle) - len(note) - 1
-        return [
-            (f" {sign.letter} ", tint),
-            (f"{flag_letters(flags):<4} ", self._style("flags")),
-            (self._size_text(row, kind, row_type, flags, size), self._style("size")),
-            (guide, self._style("guide")),
-            (triangle, self._style("triangle")),
-            *self._highlighted(row, _crop(label, room), name_style),
-            (note, self._style("loading")),
+        segments = [
+            Segment(text, sum(map(self._style, styles), base) + lit)
+            for text, *styles in row_parts(self, self.rows[number], width)
         ]
-
-    def _size_text(self, row: int, kind: int, row_type: int, flags: int, size: int) -> str:
-        if row_type != RowType.DIRECTORY:
-            return f"{_own_size(kind, row_type, flags, size):>6} "
-        below = self.sums.size(row)
-        more = " " if self.sums.is_complete(row) else "…"
-        return f"{short_size(below) if below else '':>6}{more if below else ' '}"
-
-    def _is_bare(self, row: int) -> bool:
-        """Whether the filter leaves nothing of the directory *row* that could be opened."""
-        if self.filter is None or row in self.filter.leading:
-            return False
-        return bool(self.rows.state(row) & RowState.LOADED)
-
-    def _highlighted(self, row: int, label: str, style: Style) -> list[tuple[str, Style]]:
-        search = self.search
-        if search is None or row not in search.matches:
-            return [(label, style)]
-        match = style + self._style("match")
-        found = search.pattern.search(label) if search.pattern is not None else None
-        if found is None or not found.group():
-            return [(label, match)]
-        start, end = found.span()
-        return [(label[:start], style), (label[start:end], match), (label[end:], style)]
+        return Strip(segments).adjust_cell_length(width, base)
 
 
 #: Component classes that go on top of another one's colour.
 _ACCENTS = frozenset({"cursor", "directory", "gone", "match"})
-_TINTED = frozenset(
-    {RowKind.ADD, RowKind.MODIFY, RowKind.DELETE, RowKind.UNREADABLE, RowKind.SKIPPED}
-)
-
-
-def _own_size(kind: int, row_type: int, flags: int, size: int) -> str:
-    if kind == RowKind.SKIPPED and flags & RowFlag.WHITEOUT:
-        return ""
-    if row_type == RowType.FILE:
-        return short_size(size)
-    if row_type in DEVICES:
-        return "{},{}".format(*device_of(size))
-    return ""
-
-
-def _crop(text: str, room: int) -> str:
-    """*text* in at most *room* cells, with an ellipsis where it was cut."""
-    if room <= 0:
-        return ""
-    if len(text) * 2 <= room or cell_len(text) <= room:
-        return text
-    return set_cell_size(text, room - 1).rstrip() + "…"
-
 
 #: How many rows are in sight at most when all directories are opened at once.
 MOST_OPENED = 200_000
 
 #: Of a directory with more rows than this, it is not told which of them have changed.
 _COMPARED = 50_000
-
-
-def note(text: str, flags: RowFlag) -> Batch:
-    """A remark in the place of rows; *text* is printable already."""
-    name = text.encode().replace(b"/", b"\0")  # a slash ends a name
-    return Batch([RowData(name, int(RowKind.NOTE), int(RowType.FILE), int(flags), 0)])
-
-
-def _text_of_note(name: bytes) -> str:
-    return name.replace(b"\0", b"/").decode()
