@@ -144,7 +144,7 @@ def measure(case: Case, keys: int, small: Small) -> dict[str, str]:
     _survey(terminal, case, figures)
     terminal.send(QUIT)
     figures.found["quit, s"] = f"{terminal.ended():.2f}"
-    _quit_busy(case, figures)
+    _be_busy(case, keys, figures)
     return figures.found
 
 
@@ -190,8 +190,8 @@ def _survey(terminal: Terminal, case: Case, figures: Figures) -> None:
     figures.moves("down while the totals are counted", terminal, ["d0000", *files(0, 40)])
 
 
-def _quit_busy(case: Case, figures: Figures) -> None:
-    """Leave while the snapshot is read, and while its layer is written."""
+def _be_busy(case: Case, keys: int, figures: Figures) -> None:
+    """Leave while the snapshot is read; move and leave while its layer is written."""
     terminal = case.start()
     terminal.until("d0000")
     terminal.drain(0.5)
@@ -210,7 +210,14 @@ def _quit_busy(case: Case, figures: Figures) -> None:
         if time.monotonic() > deadline:
             raise NoAnswer(f"no export began in {store}")
         terminal.drain(0.05)
+    terminal.send(ESCAPE)
     terminal.drain(1)
+    if case.directories == 1:  # what is above it has few rows
+        terminal.answer(DOWN, "d0000")
+        terminal.answer(SPACE, "f0000000")
+        terminal.drain(1)
+    names = files(0, keys) if case.directories == 1 else directories(0, keys)
+    figures.moves("down while exporting", terminal, names)
     terminal.send(QUIT)
     figures.found["quit while exporting, s"] = f"{terminal.ended():.2f}"
 
