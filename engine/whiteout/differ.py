@@ -18,9 +18,9 @@ order. Neither holds a list of the tree.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from typing import NamedTuple, cast
 
 from whiteout.cancel import CancelToken
@@ -31,6 +31,7 @@ from whiteout.errors import NotFound, ReadError, SnapshotChanged, read_error
 from whiteout.layers import Directories, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks
 from whiteout.merged import MergedDirectory, MergedView, Node
+from whiteout.names import NameSorter, lookup_in, union
 from whiteout.verdicts import ChangeKind, Method, Opaque, Reason, Verdict
 
 # What most entries need: a member looked up in its Enum costs 0.2 µs in Python 3.11.
@@ -96,8 +97,10 @@ class Standing(ABC):
         self.original = trees.rules is Rules.ORIGINAL
 
     @abstractmethod
-    def names(self) -> list[bytes]:
-        """The names to judge, in byte order. Raises ``OSError``."""
+    def names(self) -> Iterable[bytes]:
+        """The names to judge, in byte order. Raises ``OSError``, but not any more while they are
+        taken.
+        """
 
     @abstractmethod
     def judge(self, name: bytes) -> Finding | None:
@@ -136,7 +139,7 @@ class Standing(ABC):
         except OSError as error:
             raise read_error("read", self.child_path(name), error) from error
 
-    def listing(self) -> list[bytes]:
+    def listing(self) -> Iterable[bytes]:
         """As :meth:`names`, with every error turned into a :class:`ReadError`.
 
         Raises:
@@ -182,12 +185,12 @@ class Standing(ABC):
     def _in_rows(
         self, plain_files: Callable[[list[bytes]], list[PlainFile]]
     ) -> Iterator[Finding | PlainFiles]:
-        names = self.listing()
-        position = 0
+        names = iter(self.listing())
+        next_names = list(islice(names, _LONGEST_ROW))
         longest = _LONGEST_ROW
-        while position < len(names):
+        while next_names:
             self.trees.cancel.check()
-            row = names[position : position + longest]
+            row = next_names[:longest]
             passed = self._count_same(row)
             if not passed:
                 files = plain_files(row)
@@ -197,11 +200,12 @@ class Standing(ABC):
             # What was read behind the end of a row is read again: never much more than was used.
             longest = min(2 * longest, _LONGEST_ROW) if passed == len(row) else max(1, passed)
             if not passed:
-                finding = self._finding_or_unreadable(names[position])
+                finding = self._finding_or_unreadable(row[0])
                 if finding is not None:
                     yield finding
                 passed = 1
-            position += passed
+            del next_names[:passed]
+            next_names += islice(names, passed)
 
     def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
         """The first of *names*, as many as surely are plain files and recorded."""
@@ -260,7 +264,7 @@ class OverlayStanding(Standing):
         self.base = base
         self.under_file = under_file
 
-    def names(self) -> list[bytes]:
+    def names(self) -> Iterable[bytes]:
         names = self.upper.names_raw()
         if self.base is not None:
             self.base.expect(len(names))
@@ -413,16 +417,17 @@ class WalkingStanding(Standing):
         super().__init__(trees, path)
         self.upper = upper
         self.base = base
-        self._listed: frozenset[bytes] = frozenset()
-        self._in_base: frozenset[bytes] = frozenset()
+        self._listed: Collection[bytes] = ()
+        self._in_base: Collection[bytes] = ()
 
-    def names(self) -> list[bytes]:
+    def names(self) -> Iterable[bytes]:
         upper = self.upper.names_and_whiteouts()
-        self._listed = frozenset(upper)
+        self._listed = lookup_in(upper)
         if self.base is None:
             return upper
-        self._in_base = frozenset(self.base.names())
-        return sorted(self._listed | self._in_base)
+        base = self.base.names()
+        self._in_base = lookup_in(base)
+        return union(upper, base)
 
     def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
         if len(self.upper.parts) > 1:
@@ -522,7 +527,7 @@ class BaseStanding(Standing):
         self.base = base
         self.reason = reason
 
-    def names(self) -> list[bytes]:
+    def names(self) -> Iterable[bytes]:
         return self.base.names()
 
     def close(self) -> None:
@@ -674,9 +679,9 @@ def walk_directories(top: Standing) -> Iterator[tuple[bytes, Iterator[Finding]]]
     stack: list[tuple[Standing, Iterator[Finding | bytes]]] = []
     below: Standing | None = top
     while below is not None:
-        directories: list[Finding | bytes] = []
-        yield below.path or b"/", _noting_directories(below, directories)
-        stack.append((below, iter(directories)))
+        noted, more = list[Finding](), NameSorter()
+        yield below.path or b"/", _noting_directories(below, noted, more)
+        stack.append((below, chain(noted, more.sorted())))
         below = None
         while stack and below is None:
             standing, waiting = stack[-1]
@@ -699,13 +704,15 @@ _REMEMBERED = 1000
 
 
 def _noting_directories(
-    standing: Standing, directories: list[Finding | bytes]
+    standing: Standing, noted: list[Finding], more: NameSorter
 ) -> Iterator[Finding]:
     for finding in standing.entries():
         upper = finding.verdict.upper
         if upper is not None and upper.is_directory:
-            few = len(directories) < _REMEMBERED
-            directories.append(finding if few else finding.verdict.name)
+            if len(noted) < _REMEMBERED:
+                noted.append(finding)
+            else:
+                more.add(finding.verdict.name)
         yield finding
 
 

@@ -20,13 +20,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from whiteout import xattrs
 from whiteout.display import display_path, display_text
 from whiteout.entries import with_fields
 from whiteout.errors import ReadError
 from whiteout.layers import Directory, PlainFile
+from whiteout.names import NameSorter, keep_names, sort_names, union
 
 WHITEOUT_PREFIX = b".wh."
 OPAQUE_FILE = b".wh..wh..opq"
@@ -61,17 +62,24 @@ class FuseDirectory(Directory):
     def child(self, name: bytes) -> Directory:
         return FuseDirectory(self._pool, self, name, self.idmap)
 
-    def _scan(self) -> tuple[list[bytes], list[bytes]]:
-        on_disk, special = super()._scan()
-        hidden = [name[len(WHITEOUT_PREFIX) :] for name in on_disk if _is_whiteout(name)]
-        if OPAQUE_FILE in on_disk:
-            hidden = [name for name in hidden if name != LEGACY_OPAQUE_FILE[len(WHITEOUT_PREFIX) :]]
-        names = {name for name in on_disk if not name.startswith(WHITEOUT_PREFIX)}
-        kept = [name for name in special if not name.startswith(WHITEOUT_PREFIX)]
-        return list(names.union(hidden)), list({*kept, *hidden})
+    def _scan(self, special: NameSorter | None = None) -> Iterator[bytes]:
+        special_on_disk = NameSorter()
+        on_disk = sort_names(super()._scan(special_on_disk))
+        ignored = LEGACY_OPAQUE_FILE if OPAQUE_FILE in on_disk else None
+        hidden = keep_names(
+            name[len(WHITEOUT_PREFIX) :]
+            for name in on_disk
+            if name != ignored and _is_whiteout(name)
+        )
+        if special is not None:
+            special.extend(union(_shown(special_on_disk.sorted()), hidden))
+        yield from union(_shown(on_disk), hidden)
 
     def surely_lacks(self, name: bytes) -> bool:
         return super().surely_lacks(name) and super().surely_lacks(WHITEOUT_PREFIX + name)
+
+    def expect_only(self, names: Collection[bytes]) -> None:
+        pass  # what is looked up on disk has other names
 
     def lstat(self, name: bytes) -> os.stat_result | None:
         if name.startswith(WHITEOUT_PREFIX):
@@ -153,6 +161,10 @@ class FuseDirectory(Directory):
         if super().attribute(name, OPAQUE_ATTRIBUTE) == b"y":
             return b"y"
         return b"y" if self.child(name).lstat_on_disk(OPAQUE_FILE) is not None else value
+
+
+def _shown(names: Collection[bytes]) -> Collection[bytes]:
+    return keep_names(name for name in names if not name.startswith(WHITEOUT_PREFIX))
 
 
 def _is_whiteout(name: bytes) -> bool:

@@ -206,10 +206,9 @@ class ArchiveDirectory(Directory):
     def names(self) -> list[bytes]:
         return sorted(self._children())
 
-    def names_and_whiteouts(self) -> tuple[list[bytes], set[bytes]]:
-        children = self._children()
-        whiteouts = {name for name, inode in children.items() if inode.is_whiteout}
-        return [name for name in children if name not in whiteouts], whiteouts
+    def names_and_whiteouts(self) -> tuple[list[bytes], list[bytes]]:
+        children, names = self._children(), self.names()
+        return names, [name for name in names if children[name].is_whiteout]
 
     def expect(self, lookups: int) -> None:
         pass

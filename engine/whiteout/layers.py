@@ -12,8 +12,9 @@ import os
 import resource
 import stat
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import Flag
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -25,6 +26,7 @@ from whiteout.display import display_path
 from whiteout.entries import OVERFLOW_ID, is_whiteout_device
 from whiteout.errors import ReadError, SnapshotChanged, changed_size, read_error
 from whiteout.layerroots import mount_points, open_root
+from whiteout.names import NameSorter, keep_names, lookup_in, sort_names
 
 if TYPE_CHECKING:
     from whiteout.idmap import IdMap
@@ -40,8 +42,8 @@ _MAX_PLAIN, _MAX_PLAIN_ROW = 1 << 20, 1 << 18
 #: What the values made for a file take in memory, roughly.
 _COST_OF_A_FILE = 512
 #: Of how many entries that are no regular files a directory remembers the names.
-_MAX_REMEMBERED = 1 << 16
-#: Of how many entries a directory remembers the names for what is looked for in it.
+_MAX_REMEMBERED = 1 << 15
+#: How long a directory is listed, in names, for what is looked for in it.
 _MAX_KNOWN = 1 << 18
 
 
@@ -225,7 +227,7 @@ class Directory:
         self._pool = pool
         self._descriptor = -1
         self._irregular: set[bytes] | None = None
-        self._known: set[bytes] | None = None
+        self._known: Collection[bytes] | None = None
         self.parent = parent
         self.name = name
         self.idmap = idmap
@@ -272,40 +274,38 @@ class Directory:
         """The directory *name* in this one; not opened yet."""
         return Directory(self._pool, self, name, self.idmap)
 
-    def names(self) -> list[bytes]:
+    def names(self) -> Collection[bytes]:
         """The names in the directory, in byte order."""
-        names, _ = self._scan()
-        names.sort()
-        return names
+        return sort_names(self._scan())
 
-    def names_and_whiteouts(self) -> tuple[list[bytes], set[bytes]]:
-        """The names in the directory, and apart from them its whiteouts (devices 0:0)."""
-        names, special = self._scan()
-        whiteouts = set()
-        for name in special:
-            status = self.lstat(name)
-            if status is not None and is_whiteout_device(status):
-                whiteouts.add(name)
-        if whiteouts:
-            names = [name for name in names if name not in whiteouts]
-        return names, whiteouts
+    def names_and_whiteouts(self) -> tuple[Collection[bytes], Collection[bytes]]:
+        """The names in the directory, and those of its whiteouts (devices 0:0) among them.
 
-    def _scan(self) -> tuple[list[bytes], list[bytes]]:
-        """All names, and those that are neither files, directories nor symlinks."""
-        names: list[bytes] = []
-        special: list[bytes] = []
+        Both are in byte order.
+        """
+        special = NameSorter()
+        names = sort_names(self._scan(special))
+        return names, keep_names(filter(self._is_device_whiteout, special.sorted()))
+
+    def _is_device_whiteout(self, name: bytes) -> bool:
+        status = self.lstat(name)
+        return status is not None and is_whiteout_device(status)
+
+    def _scan(self, special: NameSorter | None = None) -> Iterator[bytes]:
+        """All names; *special* takes those that are neither files, directories nor symlinks."""
         irregular: set[bytes] = set()
         with os.scandir(b"/proc/self/fd/%d" % self.descriptor()) as entries:
             for entry in entries:
                 name = entry.name
-                names.append(name)
                 if not entry.is_file(follow_symlinks=False):
                     if len(irregular) < _MAX_REMEMBERED:
                         irregular.add(name)
-                    if not (entry.is_dir(follow_symlinks=False) or entry.is_symlink()):
-                        special.append(name)
+                    if special is not None and not (
+                        entry.is_dir(follow_symlinks=False) or entry.is_symlink()
+                    ):
+                        special.add(name)
+                yield name
         self._irregular = irregular if len(irregular) < _MAX_REMEMBERED else None
-        return names, special
 
     def expect(self, lookups: int) -> None:
         """Prepare for that many calls of :meth:`lstat`, many of them for names that do not exist.
@@ -313,15 +313,15 @@ class Directory:
         The directory is listed, unless it is very long, or much longer than what is looked for in
         it.
         """
-        known = set()
-        left = min(2 * lookups, _MAX_KNOWN)
+        longest = min(2 * lookups, _MAX_KNOWN)
         with os.scandir(b"/proc/self/fd/%d" % self.descriptor()) as entries:
-            for entry in entries:
-                known.add(entry.name)
-                left -= 1
-                if left < 0:
-                    return
-        self._known = known
+            names = sort_names(entry.name for entry in islice(entries, longest + 1))
+        if len(names) <= longest:
+            self._known = lookup_in(names)
+
+    def expect_only(self, names: Collection[bytes]) -> None:
+        """Prepare for calls of :meth:`lstat` where *names* are all that there are."""
+        self._known = lookup_in(names)
 
     def surely_lacks(self, name: bytes) -> bool:
         """Whether :meth:`expect` found out that there is nothing of that name."""
@@ -435,11 +435,10 @@ class Directory:
         """
         if self._irregular is None or base._irregular is None or base.idmap is not self.idmap:
             return 0
-        irregular = self._irregular | base._irregular
         count = 0
         left = _MAX_PLAIN_ROW
         for name in names:
-            if left <= 0 or name in irregular:
+            if left <= 0 or name in self._irregular or name in base._irregular:
                 break
             try:
                 size = self._size_if_same(base, name)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from heapq import merge
 from typing import NamedTuple
 
 from whiteout import xattrs
@@ -23,6 +24,7 @@ from whiteout.errors import ReadError
 from whiteout.following import FOLLOW_ALL, Following
 from whiteout.layers import Directories, Directory, Layer, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks, has_whiteout, read_marks, redirected
+from whiteout.names import keep_names, lookup_in
 from whiteout.verity import problem_of
 
 _PLAIN = Marks.PLAIN
@@ -200,37 +202,49 @@ class MergedDirectory:
         status = directory.lstat(name)
         return None if status is None else Node(self, position, name, status)
 
-    def names(self) -> list[bytes]:
+    def names(self) -> Collection[bytes]:
         """The names that the view shows, in byte order.
 
         :meth:`lookup` may still give None for one: a whiteout in the form of an attribute is not
         told from an empty file before it is looked up.
         """
-        return sorted(self._shown_and_whiteouts()[0])
+        if len(self.parts) == 1 and self.parts[0].marks is _PLAIN:
+            return self.names_raw()
+        return keep_names(name for name, _, whiteout in self._topmost() if not whiteout)
 
-    def names_and_whiteouts(self) -> list[bytes]:
+    def names_and_whiteouts(self) -> Collection[bytes]:
         """The names that the view shows and the whiteouts of the topmost part, in byte order."""
-        shown, whiteouts = self._shown_and_whiteouts()
-        return sorted(shown | whiteouts)
+        if len(self.parts) == 1:
+            return self.names_raw()
+        return keep_names(
+            name for name, position, whiteout in self._topmost() if not (whiteout and position)
+        )
 
-    def names_raw(self) -> list[bytes]:
+    def names_raw(self) -> Collection[bytes]:
         """The names in the topmost part, in byte order, whiteouts included."""
         return self.parts[0].directory.names()
 
-    def _shown_and_whiteouts(self) -> tuple[set[bytes], set[bytes]]:
-        shown: set[bytes] = set()
-        hidden: set[bytes] = set()
-        whiteouts_on_top: set[bytes] = set()
-        for position, part in enumerate(self.parts):
-            if part.marks is _PLAIN:
-                shown.update(name for name in part.directory.names() if name not in hidden)
-                continue
+    def _topmost(self) -> Iterator[tuple[bytes, int, bool]]:
+        """Each name of any part, in byte order: the topmost part that has it, and whether it is a
+        whiteout there.
+        """
+        last = None
+        for found in merge(*map(self._listing, range(len(self.parts)))):
+            if found[0] != last:
+                yield found
+                last = found[0]
+
+    def _listing(self, position: int) -> Iterator[tuple[bytes, int, bool]]:
+        part = self.parts[position]
+        whiteouts: Collection[bytes] = ()
+        if part.marks is _PLAIN:
+            names = part.directory.names()
+        else:
             names, whiteouts = part.directory.names_and_whiteouts()
-            shown.update(name for name in names if name not in hidden)
-            hidden |= whiteouts
-            if position == 0:
-                whiteouts_on_top = whiteouts
-        return shown, whiteouts_on_top
+        if len(self.parts) > 1:
+            part.directory.expect_only(names)
+        hidden = lookup_in(whiteouts)
+        return ((name, position, name in hidden) for name in names)
 
     def close(self) -> None:
         """Give back the descriptors of the parts."""
