@@ -21,12 +21,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from itertools import chain, islice, takewhile
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar
 
 from whiteout.cancel import CancelToken
 from whiteout.comparison import compare, compare_directories_only
 from whiteout.display import display_path
-from whiteout.entries import is_whiteout_device
+from whiteout.entries import Entry, is_whiteout_device
 from whiteout.errors import NotFound, ReadError, SnapshotChanged, read_error
 from whiteout.layers import Directories, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks
@@ -42,6 +42,11 @@ _NOT_OPAQUE = Opaque.NO
 _PLAIN = Marks.PLAIN
 #: Of how many names at once it is asked whether they are plain files.
 _LONGEST_ROW = 256
+
+
+#: What comes in rows for plain files, and what comes for a directory's entries altogether.
+_Plain = TypeVar("_Plain")
+_Found = TypeVar("_Found")
 
 
 class Rules(Enum):
@@ -162,14 +167,15 @@ class Standing(ABC):
             if finding is not None:
                 yield finding
 
-    def changed_entries(self) -> Iterator[Finding]:
-        """As :meth:`entries`, but plain files that are the same as in the base are left out.
+    def changed_entries(self) -> Iterator[Finding | list[Verdict]]:
+        """As :meth:`entries`, but of plain files that are added and follow each other come the
+        verdicts alone, in one piece, and those that are the same as in the base are left out.
 
         Raises:
             ReadError: the directory cannot be listed.
             Cancelled: the token was cancelled.
         """
-        return cast(Iterator[Finding], self._in_rows(lambda names: []))
+        return self._in_rows(self._plain_verdicts)
 
     def entries_in_rows(self) -> Iterator[Finding | PlainFiles]:
         """As :meth:`entries`, but plain files that are recorded and follow each other come in one
@@ -180,11 +186,13 @@ class Standing(ABC):
             SnapshotChanged: a plain file has not the size that it said.
             Cancelled: the token was cancelled.
         """
-        return self._in_rows(self._plain_files)
+        for found in self._in_rows(self._plain_files):
+            yield found if isinstance(found, Finding) else PlainFiles(self.path, found)
 
     def _in_rows(
-        self, plain_files: Callable[[list[bytes]], list[PlainFile]]
-    ) -> Iterator[Finding | PlainFiles]:
+        self, plain_ones: Callable[[list[bytes]], list[_Plain]]
+    ) -> Iterator[Finding | list[_Plain]]:
+        """Findings, and between them rows of *plain_ones*: one for each of the first names."""
         names = iter(self.listing())
         next_names = list(islice(names, _LONGEST_ROW))
         longest = _LONGEST_ROW
@@ -193,10 +201,10 @@ class Standing(ABC):
             row = next_names[:longest]
             passed = self._count_same(row)
             if not passed:
-                files = plain_files(row)
-                passed = len(files)
-                if files:
-                    yield PlainFiles(self.path, files)
+                plain = plain_ones(row)
+                passed = len(plain)
+                if plain:
+                    yield plain
             # What was read behind the end of a row is read again: never much more than was used.
             longest = min(2 * longest, _LONGEST_ROW) if passed == len(row) else max(1, passed)
             if not passed:
@@ -210,6 +218,20 @@ class Standing(ABC):
     def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
         """The first of *names*, as many as surely are plain files and recorded."""
         return []
+
+    def _plain_verdicts(self, names: list[bytes]) -> list[Verdict]:
+        """The verdicts on the first of *names*, as many as surely are plain files and added."""
+        return []
+
+    def _added(
+        self, upper: MergedDirectory, names: Iterable[bytes], reason: Reason, method: Method
+    ) -> list[Verdict]:
+        """The verdicts on the first of *names*, which the base lacks: those on plain files."""
+        above, layer = self.path + b"/", upper.parts[0].layer
+        return [
+            Verdict(above + name, _ADD, reason, Entry(status, layer), None, method)
+            for name, status in upper.plain_files(names)
+        ]
 
     def _count_same(self, names: list[bytes]) -> int:
         """How many of *names*, from the first on, surely are plain files and not recorded."""
@@ -277,6 +299,20 @@ class OverlayStanding(Standing):
         if self.base is None:
             return files
         return list(takewhile(self._surely_differs, files))
+
+    def _plain_verdicts(self, names: list[bytes]) -> list[Verdict]:
+        if self.base is None:
+            if self.under_file and self.original:
+                return []
+            return self._added(self.upper, names, self._reason_of_added, _OVERLAY)
+        lacked = takewhile(self.base.surely_lacks, names)
+        return self._added(self.upper, lacked, self._reason_of_added, _OVERLAY)
+
+    @property
+    def _reason_of_added(self) -> Reason:
+        if self.under_file:
+            return Reason.ADDED_UNDER_FILE
+        return _ADDED if self.base is not None else _ADDED_IN_NEW
 
     def _surely_differs(self, file: PlainFile) -> bool:
         assert self.base is not None
@@ -346,10 +382,7 @@ class OverlayStanding(Standing):
         comparison = None
         if base is None:
             kind: ChangeKind | None = _ADD
-            if self.under_file:
-                reason = Reason.ADDED_UNDER_FILE
-            else:
-                reason = _ADDED if self.base is not None else _ADDED_IN_NEW
+            reason = self._reason_of_added
         else:
             if self.original:
                 comparison = compare_directories_only(base, node)
@@ -434,6 +467,16 @@ class WalkingStanding(Standing):
             return []
         return self.upper.read_plain_files(list(takewhile(self._is_added, names)))
 
+    def _plain_verdicts(self, names: list[bytes]) -> list[Verdict]:
+        if len(self.upper.parts) > 1:
+            return []
+        added = takewhile(self._is_added, names)
+        return self._added(self.upper, added, self._reason_of_added, _WALKING)
+
+    @property
+    def _reason_of_added(self) -> Reason:
+        return _ADDED if self.base is not None else _ADDED_IN_NEW
+
     def _is_added(self, name: bytes) -> bool:
         return name not in self._in_base
 
@@ -476,7 +519,7 @@ class WalkingStanding(Standing):
         comparison = None
         if base is None:
             kind: ChangeKind | None = _ADD
-            reason = _ADDED if self.base is not None else _ADDED_IN_NEW
+            reason = self._reason_of_added
         else:
             comparison = compare(base, node, self.trees.cancel)
             if not comparison.same:
@@ -606,11 +649,10 @@ def step_into(standing: Standing, finding: Finding) -> Standing | None:
         raise read_error("read", finding.verdict.path, error) from error
 
 
-def walk(root: Standing, *, removed: bool = False, same: bool = True) -> Iterator[Finding]:
+def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
     """The full stream, depth first in byte order.
 
-    What is implied by a removed directory is among it only with *removed*; without *same*, plain
-    files that are the same as in the base are left out.
+    What is implied by a removed directory is among it only with *removed*.
 
     What cannot be read comes as a finding with :attr:`Reason.UNREADABLE`; a directory that cannot
     be listed gets one after its own.
@@ -618,11 +660,17 @@ def walk(root: Standing, *, removed: bool = False, same: bool = True) -> Iterato
     Raises:
         Cancelled: the token was cancelled.
     """
-    entries = Standing.entries if same else Standing.changed_entries
-    return cast(Iterator[Finding], _walk(root, entries, removed=removed))
+    return _walk(root, Standing.entries, removed=removed)
 
 
-_Entries = Callable[[Standing], Iterator[Finding | PlainFiles]]
+def walk_changes(root: Standing) -> Iterator[Finding | list[Verdict]]:
+    """As :func:`walk`, but of plain files only what is recorded, and of those that are added the
+    verdicts, in rows.
+
+    Raises:
+        Cancelled: the token was cancelled.
+    """
+    return _walk(root, Standing.changed_entries, removed=False)
 
 
 def walk_in_rows(root: Standing) -> Iterator[Finding | PlainFiles]:
@@ -635,8 +683,10 @@ def walk_in_rows(root: Standing) -> Iterator[Finding | PlainFiles]:
     return _walk(root, Standing.entries_in_rows, removed=False)
 
 
-def _walk(root: Standing, entries_of: _Entries, *, removed: bool) -> Iterator[Finding | PlainFiles]:
-    stack: list[tuple[Standing, Iterator[Finding | PlainFiles]]] = []
+def _walk(
+    root: Standing, entries_of: Callable[[Standing], Iterator[_Found]], *, removed: bool
+) -> Iterator[_Found | Finding]:
+    stack: list[tuple[Standing, Iterator[_Found | Finding]]] = []
     below: Standing | None = root
     while True:
         if below is not None:
@@ -651,7 +701,7 @@ def _walk(root: Standing, entries_of: _Entries, *, removed: bool) -> Iterator[Fi
                 return
             continue
         yield finding
-        if isinstance(finding, PlainFiles):
+        if not isinstance(finding, Finding):
             continue
         verdict = finding.verdict
         is_directory = verdict.upper is not None and verdict.upper.is_directory
@@ -726,7 +776,9 @@ def _raising(error: ReadError) -> Iterator[Finding]:
     raise error
 
 
-def _listed(standing: Standing, entries_of: _Entries) -> Iterator[Finding | PlainFiles]:
+def _listed(
+    standing: Standing, entries_of: Callable[[Standing], Iterator[_Found]]
+) -> Iterator[_Found | Finding]:
     try:
         yield from entries_of(standing)
     except SnapshotChanged:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from whiteout import xattrs
 from whiteout.display import display_path, display_text
@@ -136,6 +136,9 @@ class FuseDirectory(Directory):
 
     def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
         return []  # for the same reason
+
+    def plain_files(self, names: Iterable[bytes]) -> list[tuple[bytes, os.stat_result]]:
+        return []
 
     def count_same_files(self, base: Directory, names: Sequence[bytes]) -> int:
         return 0

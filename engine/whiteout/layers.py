@@ -12,7 +12,7 @@ import os
 import resource
 import stat
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import Flag
 from itertools import islice
 from types import TracebackType
@@ -375,49 +375,15 @@ class Directory:
             SnapshotChanged: a file has not the size that it said.
         """
         found: list[PlainFile] = []
-        irregular, idmap, flags = self._irregular, self.idmap, _FILE | os.O_NOATIME
-        if irregular is None:
-            return found
-        directory = self.descriptor()
         left = _MAX_PLAIN_ROW
-        has_attributes = True  # until the filesystem says otherwise
-        for name in names:
-            if name in irregular:
+        for name, status, file in self._open_plain_files(names):
+            size = status.st_size
+            if size >= _MAX_PLAIN:
                 break
             try:
-                file = os.open(name, flags, dir_fd=directory)
-            except PermissionError:  # O_NOATIME is for the owner alone
-                flags = _FILE
-                try:
-                    file = os.open(name, flags, dir_fd=directory)
-                except OSError:
-                    break
-            except OSError:
-                break
-            try:
-                status = os.fstat(file)
-                mode, _, _, links, _, _, size, _, _, _ = status
-                if mode & _TYPE_BITS != _REGULAR or links != 1 or size >= _MAX_PLAIN:
-                    break
-                if has_attributes:
-                    try:
-                        attributes = os.listxattr(file)
-                    except OSError as error:
-                        if error.errno not in xattrs.UNSUPPORTED:
-                            break
-                        has_attributes = False
-                    else:
-                        if attributes and any(map(xattrs.matters, attributes)):
-                            break
-                if idmap is not None:
-                    status = idmap.to_container(status)
-                    if OVERFLOW_ID in (status.st_uid, status.st_gid):
-                        break
                 content = os.read(file, size + 1)
             except OSError:
                 break
-            finally:
-                os.close(file)
             if len(content) != size:
                 raise changed_size(self.path + b"/" + name, size, len(content))
             found.append(PlainFile(name, status, content))
@@ -425,6 +391,59 @@ class Directory:
             if left <= 0:
                 break
         return found
+
+    def plain_files(self, names: Iterable[bytes]) -> list[tuple[bytes, os.stat_result]]:
+        """As :meth:`read_plain_files`, but without reading: the name and the status of each."""
+        return [(name, status) for name, status, _ in self._open_plain_files(names)]
+
+    def _open_plain_files(
+        self, names: Iterable[bytes]
+    ) -> Iterator[tuple[bytes, os.stat_result, int]]:
+        """The first of *names* that were listed as files and are plain ones, each open for reading
+        until the next is asked for.
+        """
+        irregular, idmap, flags = self._irregular, self.idmap, _FILE | os.O_NOATIME
+        if irregular is None:
+            return
+        directory = self.descriptor()
+        has_attributes = True  # until the filesystem says otherwise
+        for name in names:
+            if name in irregular:
+                return
+            try:
+                file = os.open(name, flags, dir_fd=directory)
+            except PermissionError:  # O_NOATIME is for the owner alone
+                flags = _FILE
+                try:
+                    file = os.open(name, flags, dir_fd=directory)
+                except OSError:
+                    return
+            except OSError:
+                return
+            try:
+                status = os.fstat(file)
+                mode, _, _, links, _, _, _, _, _, _ = status
+                if mode & _TYPE_BITS != _REGULAR or links != 1:
+                    return
+                if has_attributes:
+                    try:
+                        attributes = os.listxattr(file)
+                    except OSError as error:
+                        if error.errno not in xattrs.UNSUPPORTED:
+                            return
+                        has_attributes = False
+                    else:
+                        if attributes and any(map(xattrs.matters, attributes)):
+                            return
+                if idmap is not None:
+                    status = idmap.to_container(status)
+                    if OVERFLOW_ID in (status.st_uid, status.st_gid):
+                        return
+                yield name, status, file
+            except OSError:
+                return
+            finally:
+                os.close(file)
 
     def count_same_files(self, base: Directory, names: Sequence[bytes]) -> int:
         """How many of *names*, from the first on, are plain files here and the same in *base*.

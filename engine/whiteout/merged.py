@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import merge
 from typing import NamedTuple
 
@@ -152,6 +152,17 @@ class MergedDirectory:
         """
         return self.parts[0].directory.read_plain_files(names)
 
+    def plain_files(self, names: Iterable[bytes]) -> list[tuple[bytes, os.stat_result]]:
+        """As :meth:`read_plain_files`, without reading.
+
+        See :meth:`whiteout.layers.Directory.plain_files`.
+        """
+        return self.parts[0].directory.plain_files(names)
+
+    def surely_lacks(self, name: bytes) -> bool:
+        """Whether it is known without a look that no part has *name* (:meth:`expect`)."""
+        return all(part.directory.surely_lacks(name) for part in self.parts)
+
     def count_same_files(self, base: MergedDirectory, names: Sequence[bytes]) -> int:
         """How many of *names*, from the first on, surely are the same plain files in *base*.
 
@@ -263,12 +274,11 @@ class MergedDirectory:
             ReadError: a redirect is malformed, or a mark is one that the mount does not follow.
         """
         found: list[Node] = []
-        search = _Search((node.name,))
         part = self.parts[node.position]
-        if part.marks is _PLAIN or (part.layer == 0 and not self.view.data_roots):
-            marks = UNMARKED
-        else:
-            marks = node.marks
+        if part.layer == 0 and not self.view.data_roots:
+            return found, None
+        search = _Search((node.name,))
+        marks = UNMARKED if part.marks is _PLAIN else node.marks
         if marks.opaque == b"y" or not (node.is_directory or marks.metacopy):
             return found, None
         candidates = deque(self.parts[node.position + 1 :])

@@ -22,6 +22,7 @@ from whiteout.differ import (
     root_standing,
     step_into,
     walk,
+    walk_changes,
     walk_directories,
     walk_in_rows,
 )
@@ -182,11 +183,15 @@ class Snapshot(NamedTuple):
             ReadError: a layer cannot be opened.
             Cancelled: *cancel* was cancelled.
         """
-        with self.reading(cancel) as root:
-            for finding in walk(root, same=skipped):
-                verdict = finding.verdict
-                if skipped or verdict.kind is not None or verdict.reason is Reason.UNREADABLE:
-                    yield verdict
+        with self.reading(cancel, opens_files=True) as root:
+            if skipped:
+                yield from (finding.verdict for finding in walk(root))
+                return
+            for found in walk_changes(root):
+                if not isinstance(found, Finding):
+                    yield from found
+                elif found.verdict.kind is not None or found.verdict.reason is Reason.UNREADABLE:
+                    yield found.verdict
 
     def explain(self, path: bytes, *, cancel: CancelToken = NEVER) -> Verdict:
         """The verdict on one path.
