@@ -80,7 +80,7 @@ def test_changes_do_without_what_other_commands_need(snapshot: list[str]) -> Non
 
 
 def test_a_list_of_little_does_without_the_readers_of_stores(tmp_path: Path) -> None:
-    others = {"base64", "bisect", "datetime", "difflib", "hashlib", "tomllib"}
+    others = {"base64", "datetime", "difflib", "hashlib", "tomllib"}
     modules = imported_by(["list", "--root", str(tmp_path)])
     assert "dataclasses" in modules
     assert not modules & others
