@@ -32,6 +32,7 @@ from textual.pilot import Pilot
 from textual.style import Style
 from textual.widgets import Input, Static
 
+from support.overlay import overlay
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.display import display_path
 from whiteout.layerindex import LayerIndex, index_layer
@@ -473,17 +474,17 @@ def test_the_commands_do_in_a_shell_what_they_say(tmp_path: Path, name: str) -> 
     for text in commands.values():
         check(text)
 
-    def bash(text: str) -> str:
+    def sh(text: str) -> str:
         done = subprocess.run(
-            ["bash", "-c", text], cwd=tmp_path, capture_output=True, timeout=60, check=False
+            ["sh", "-c", text], cwd=tmp_path, capture_output=True, timeout=60, check=False
         )
         assert done.returncode in (0, 1), done.stderr
         return done.stdout.decode("utf-8", "surrogateescape")
 
-    explained = bash(commands["explain"].replace("whiteout", program, 1))
+    explained = sh(commands["explain"].replace("whiteout", program, 1))
     assert "Modified: it differs" in explained
-    assert "+new" in bash(commands["diff"])
-    bash(commands["tar"])
+    assert "+new" in sh(commands["diff"])
+    sh(commands["tar"])
     listed = subprocess.run(
         ["tar", "-tf", tmp_path / "entry.tar"], capture_output=True, check=True, timeout=30
     )
@@ -512,6 +513,27 @@ def test_the_mount_command_shows_what_the_snapshot_shows(tmp_path: Path, name: s
     )
     assert done.stdout == b"file\nold\n"
     assert "injected" not in os.listdir(tmp_path)
+
+
+@pytest.mark.root
+def test_the_mount_command_follows_what_the_snapshot_follows(tmp_path: Path) -> None:
+    lower, upper, work, merged = (tmp_path / name for name in ("lower", "upper", "work", "merged"))
+    for directory in (lower / "was", upper, work, merged):
+        directory.mkdir(parents=True)
+    (lower / "was" / "file").write_bytes(b"data below")
+    options = f"lowerdir={lower},upperdir={upper},workdir={work},redirect_dir=on,metacopy=on"
+    with overlay(merged, [part.encode() for part in options.split(",")]):
+        (merged / "was" / "file").chmod(0o600)
+        (merged / "was").rename(merged / "now")
+    snapshot = open_pair(os.fsencode(upper), [os.fsencode(lower)])
+    command = mount_command(snapshot)
+    assert command is not None
+    assert command.endswith(",metacopy=on /mnt")
+    target = shlex.quote(str(merged))
+    command = command.replace("mount ", "mount -i ", 1).removesuffix("/mnt") + target
+    script = f"{command} && cat {target}/now/file; umount {target}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"data below"
 
 
 # Hostile bytes

@@ -15,6 +15,7 @@ from whiteout.metadata import Inspection
 from whiteout.snapshot import Snapshot
 from whiteout.steps import Effect, effect_of
 from whiteout.verdicts import ChangeKind, Method
+from whiteout.verity import Verity
 from whiteout_tui.shell import shell_word
 
 _SPECIAL_IN_OPTIONS = re.compile(rb"[\\:,]")
@@ -101,8 +102,23 @@ def mount_command(snapshot: Snapshot) -> str | None:
     if len(layers) < 2 or snapshot.data_layers or mapped:
         return None
     escaped = b":".join(_SPECIAL_IN_OPTIONS.sub(rb"\\\g<0>", path) for path in layers)
-    options = b"ro,lowerdir=" + escaped + (b",userxattr" if _has_user_marks(snapshot) else b"")
+    options = b"ro,lowerdir=" + escaped + _following_options(snapshot)
     return f"mount -t overlay overlay -o {shell_word(options)} /mnt"
+
+
+def _following_options(snapshot: Snapshot) -> bytes:
+    """What makes the kernel follow what the snapshot follows; with userxattr it takes neither."""
+    following = snapshot.following
+    if _has_user_marks(snapshot):
+        return b",userxattr"
+    options = b""
+    if not following.redirects:
+        options += b",redirect_dir=nofollow"
+    if following.metacopy:
+        options += b",metacopy=on"
+    if following.verity is not Verity.OFF:
+        options += b",verity=" + following.verity.value.encode()
+    return options
 
 
 def _has_user_marks(snapshot: Snapshot) -> bool:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import shlex
+import string
 
 from whiteout.display import display_name
 
+_PLAIN = frozenset((string.ascii_letters + string.digits + " _@+=:,./[]-").encode())
+
 
 def shell_word(word: bytes) -> str:
-    """*word* as one word for bash, zsh and ksh, in printable text; it stands for the same bytes.
+    """*word* as one word for any POSIX shell; it stands for the same bytes.
 
-    What is printable is quoted as POSIX has it. Anything else, and a backslash, is written in
-    ``$'…'``, so that nothing in a name can act when it is pasted.
+    What is printable is quoted, and so is a sign that zsh alone acts upon. Anything else is written
+    in octal for ``printf``, which all of them have: ``$'…'`` is no quoting to ``dash``, where a
+    quote in it would end it. Nothing in a name can act when it is pasted. The shells drop newlines
+    at the end of what a command prints, so those at the end of *word* alone stand for themselves.
     """
-    shown = display_name(word)
-    if shown.encode() == word:
-        return shlex.quote(shown)
-    return "$'" + "".join(map(_escape, word)) + "'"
+    without = word.replace(b"\\", b"")
+    if display_name(without).encode() == without:
+        text = word.decode()
+        return f"'{text}'" if text.startswith("=") else shlex.quote(text)
+    body = word.rstrip(b"\n")
+    text = "".join(_escape(byte, first=at == 0) for at, byte in enumerate(body))
+    ending = "\n" * (len(word) - len(body))
+    return (f"\"$(printf '{text}')\"" if body else "") + (f"'{ending}'" if ending else "")
 
 
-def _escape(byte: int) -> str:
-    character = chr(byte)
-    if character in "'\\":
-        return "\\" + character
-    return character if 0x20 <= byte < 0x7F else f"\\x{byte:02x}"
+def _escape(byte: int, *, first: bool) -> str:
+    if byte not in _PLAIN or (first and byte == ord("-")):
+        return f"\\{byte:03o}"
+    return chr(byte)
