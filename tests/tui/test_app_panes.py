@@ -81,7 +81,7 @@ def test_on_a_low_screen_one_pane_stands_for_the_other(tmp_path: Path) -> None:
         assert screen.entries.region.height == 0
         assert "Modified" in screen_text(pilot.app)  # type: ignore[arg-type]
         for back in ("w", "tab", "escape", "left"):
-            await press(pilot, back)
+            await press(pilot, *(("1", back) if back == "w" else (back,)))
             assert screen.entries.has_focus
             assert screen.detail.region.height == 0
             await press(pilot, "2")

@@ -21,6 +21,9 @@ class Scope(Enum):
     DETAIL = "detail"
     PROMPT = "search, filter, path"
     EXPORT = "export dialog"
+    FORM = "dialogs"
+    CHOICE = "choice"
+    VALUES = "values"
     EXPORTS = "export, exports"
     RESULT = "export"
     EXTRACT = "extract"
@@ -43,11 +46,6 @@ class Group(Enum):
     EXPORT = "Export"
     APP = "App"
 
-    @property
-    def hint(self) -> str:
-        """The word for all of its actions in a narrow footer."""
-        return self.value.partition(" ")[0].lower()
-
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -55,8 +53,9 @@ class Action:
 
     ``id`` is the binding's id and, with ``action_`` before it, the method of the widget or screen
     of its ``scope``. It stands in the footer under its ``hint``, which several actions may share,
-    or under its label; ``palette`` puts it into the command palette, which opens over no dialog and
-    takes the focus from what is typed.
+    or under its label; where there is little room under ``near``, and not at all if it is
+    ``aside``, another way to what its word says. ``palette`` puts it into the command palette,
+    which opens over no dialog and takes the focus from what is typed.
     """
 
     id: str
@@ -66,7 +65,19 @@ class Action:
     help: str
     group: Group
     hint: str = ""
+    near: str = ""
+    aside: bool = False
     palette: bool = True
+
+    @property
+    def word(self) -> str:
+        """What the footer says of it."""
+        return self.hint or self.label.lower()
+
+    @property
+    def near_word(self) -> str:
+        """What the footer says of it where there is little room."""
+        return self.near or self.word
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -74,7 +85,16 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "cursor_down", Scope.TREE, ("down", "j"), "Down", "one row down", Group.MOVE, hint="move"
     ),
-    Action("page_up", Scope.TREE, ("pageup",), "Page up", "one page up", Group.MOVE, hint="move"),
+    Action(
+        "page_up",
+        Scope.TREE,
+        ("pageup",),
+        "Page up",
+        "one page up",
+        Group.MOVE,
+        hint="move",
+        aside=True,
+    ),
     Action(
         "page_down",
         Scope.TREE,
@@ -83,6 +103,7 @@ ACTIONS: tuple[Action, ...] = (
         "one page down",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "half_up",
@@ -92,6 +113,7 @@ ACTIONS: tuple[Action, ...] = (
         "half a page up",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "half_down",
@@ -101,9 +123,28 @@ ACTIONS: tuple[Action, ...] = (
         "half a page down",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
-    Action("first", Scope.TREE, ("g", "home"), "Top", "to the first row", Group.MOVE, hint="move"),
-    Action("last", Scope.TREE, ("G", "end"), "Bottom", "to the last row", Group.MOVE, hint="move"),
+    Action(
+        "first",
+        Scope.TREE,
+        ("g", "home"),
+        "Top",
+        "to the first row",
+        Group.MOVE,
+        hint="move",
+        aside=True,
+    ),
+    Action(
+        "last",
+        Scope.TREE,
+        ("G", "end"),
+        "Bottom",
+        "to the last row",
+        Group.MOVE,
+        hint="move",
+        aside=True,
+    ),
     Action(
         "back",
         Scope.TREE,
@@ -112,6 +153,7 @@ ACTIONS: tuple[Action, ...] = (
         "back to where the cursor was before the last jump",
         Group.MOVE,
         hint="back, forth",
+        near="jump",
     ),
     Action(
         "forward",
@@ -121,6 +163,7 @@ ACTIONS: tuple[Action, ...] = (
         "forward again",
         Group.MOVE,
         hint="back, forth",
+        near="jump",
     ),
     Action(
         "expand",
@@ -148,6 +191,7 @@ ACTIONS: tuple[Action, ...] = (
         "open or close the directory",
         Group.TREE,
         hint="open",
+        aside=True,
     ),
     Action(
         "expand_all",
@@ -157,6 +201,7 @@ ACTIONS: tuple[Action, ...] = (
         "open every directory, up to 200,000 rows",
         Group.TREE,
         hint="all",
+        near="open",
     ),
     Action(
         "collapse_all",
@@ -166,6 +211,7 @@ ACTIONS: tuple[Action, ...] = (
         "close every directory but the root",
         Group.TREE,
         hint="all",
+        near="open",
     ),
     Action(
         "activate",
@@ -175,6 +221,7 @@ ACTIONS: tuple[Action, ...] = (
         "open or close the directory; of anything else go to the detail",
         Group.TREE,
         hint="open",
+        aside=True,
     ),
     Action(
         "search",
@@ -183,6 +230,7 @@ ACTIONS: tuple[Action, ...] = (
         "Search",
         "search the whole snapshot for a name, while typing; Enter keeps it, Esc goes back",
         Group.FIND,
+        near="search",
     ),
     Action(
         "next_match",
@@ -217,6 +265,7 @@ ACTIONS: tuple[Action, ...] = (
         "Go to",
         "to a path that is typed",
         Group.FIND,
+        near="path",
     ),
     Action(
         "sort",
@@ -327,6 +376,7 @@ ACTIONS: tuple[Action, ...] = (
         "Re-read",
         "read the directory under the cursor again, and mark what is not as it was",
         Group.VIEW,
+        near="read",
     ),
     Action(
         "copy_path",
@@ -354,6 +404,7 @@ ACTIONS: tuple[Action, ...] = (
         "make the tree smaller and the detail larger",
         Group.VIEW,
         hint="size",
+        near="pane",
     ),
     Action(
         "wider",
@@ -363,15 +414,15 @@ ACTIONS: tuple[Action, ...] = (
         "make the tree larger and the detail smaller",
         Group.VIEW,
         hint="size",
+        near="pane",
     ),
     Action(
         "toggle_detail",
         Scope.BROWSE,
         ("w",),
         "Why",
-        "fold the detail away, or bring it back",
+        "show why it is so; where that is in sight, fold the detail away",
         Group.VIEW,
-        hint="pane",
     ),
     Action(
         "tab_why",
@@ -426,6 +477,7 @@ ACTIONS: tuple[Action, ...] = (
         "the tab to the left",
         Group.DETAIL,
         hint="tab",
+        aside=True,
     ),
     Action(
         "next_tab",
@@ -435,6 +487,7 @@ ACTIONS: tuple[Action, ...] = (
         "the tab to the right",
         Group.DETAIL,
         hint="tab",
+        aside=True,
     ),
     Action(
         "view_content",
@@ -444,6 +497,7 @@ ACTIONS: tuple[Action, ...] = (
         "the whole content in $PAGER, made printable; bytes in hexadecimal",
         Group.DETAIL,
         hint="pager",
+        near="file",
     ),
     Action(
         "extract",
@@ -453,6 +507,7 @@ ACTIONS: tuple[Action, ...] = (
         "copy the file out of the snapshot, and show its sha256",
         Group.DETAIL,
         hint="extract",
+        near="file",
     ),
     Action(
         "copy_menu",
@@ -481,6 +536,7 @@ ACTIONS: tuple[Action, ...] = (
         "scroll up by a page",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "scroll_page_down",
@@ -490,6 +546,7 @@ ACTIONS: tuple[Action, ...] = (
         "scroll down by a page",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "scroll_top",
@@ -499,6 +556,7 @@ ACTIONS: tuple[Action, ...] = (
         "to the top of the text",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "scroll_bottom",
@@ -508,11 +566,12 @@ ACTIONS: tuple[Action, ...] = (
         "to the end of the text",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "leave_detail",
         Scope.DETAIL,
-        ("left", "h", "escape"),
+        ("escape", "left", "h"),
         "Tree",
         "back from the detail to the tree",
         Group.VIEW,
@@ -539,6 +598,7 @@ ACTIONS: tuple[Action, ...] = (
         "one page up",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "lines_down",
@@ -548,6 +608,7 @@ ACTIONS: tuple[Action, ...] = (
         "one page down",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "first_line",
@@ -556,7 +617,8 @@ ACTIONS: tuple[Action, ...] = (
         "Top",
         "to the first line",
         Group.MOVE,
-        hint="top, end",
+        aside=True,
+        hint="move",
     ),
     Action(
         "last_line",
@@ -565,7 +627,8 @@ ACTIONS: tuple[Action, ...] = (
         "Bottom",
         "to the last line",
         Group.MOVE,
-        hint="top, end",
+        aside=True,
+        hint="move",
     ),
     Action(
         "pick",
@@ -681,6 +744,64 @@ ACTIONS: tuple[Action, ...] = (
         palette=False,
     ),
     Action(
+        "next_field",
+        Scope.FORM,
+        ("down", "tab"),
+        "Next field",
+        "to the next field",
+        Group.MOVE,
+        hint="field",
+        palette=False,
+    ),
+    Action(
+        "previous_field",
+        Scope.FORM,
+        ("up", "shift+tab"),
+        "Field before",
+        "to the field before",
+        Group.MOVE,
+        hint="field",
+        palette=False,
+    ),
+    Action(
+        "previous_word",
+        Scope.CHOICE,
+        ("left", "h"),
+        "Word before",
+        "choose the word to the left, or any by its first letter",
+        Group.MOVE,
+        hint="choose",
+        palette=False,
+    ),
+    Action(
+        "next_word",
+        Scope.CHOICE,
+        ("right", "l", "space"),
+        "Next word",
+        "choose the word to the right",
+        Group.MOVE,
+        hint="choose",
+        palette=False,
+    ),
+    Action(
+        "value_up",
+        Scope.VALUES,
+        ("up", "k"),
+        "Value before",
+        "mark the value before",
+        Group.MOVE,
+        hint="choose",
+    ),
+    Action(
+        "value_down",
+        Scope.VALUES,
+        ("down", "j"),
+        "Next value",
+        "mark the next value",
+        Group.MOVE,
+        hint="choose",
+    ),
+    Action(
         "submit",
         Scope.EXPORT,
         ("enter",),
@@ -703,7 +824,7 @@ ACTIONS: tuple[Action, ...] = (
         Scope.EXPORTS,
         ("y",),
         "Copy",
-        "copy the digest; in a result the marked value (↑ ↓ choose)",
+        "copy the digest; in a result the marked value",
         Group.EXPORT,
     ),
     Action(
@@ -785,7 +906,7 @@ ACTIONS: tuple[Action, ...] = (
         Scope.COPY,
         ("enter", "y"),
         "Copy",
-        "copy the marked value (↑ ↓ choose)",
+        "copy the marked value",
         Group.VIEW,
         palette=False,
     ),
@@ -819,6 +940,7 @@ ACTIONS: tuple[Action, ...] = (
         "one page of lines up",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "lines_down",
@@ -828,6 +950,7 @@ ACTIONS: tuple[Action, ...] = (
         "one page of lines down",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "first_line",
@@ -837,6 +960,7 @@ ACTIONS: tuple[Action, ...] = (
         "to the first line",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "last_line",
@@ -846,6 +970,7 @@ ACTIONS: tuple[Action, ...] = (
         "to the last line",
         Group.MOVE,
         hint="move",
+        aside=True,
     ),
     Action(
         "choose",

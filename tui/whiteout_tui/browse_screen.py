@@ -487,14 +487,12 @@ class BrowseScreen(Screen[None]):
         self.panes.divide(5)
 
     def action_toggle_detail(self) -> None:
-        """Fold the detail away, or bring it back."""
-        if self.panes.shows_detail:
+        """Show why; where that is in sight, fold the detail away."""
+        if self.panes.shows_detail and self.detail.tab == 0:
             self.panes.fold_detail()
             self.set_focus(self.entries)
-        elif self.panes.only_one:
-            self._go_to_detail()
         else:
-            self.panes.show_detail()
+            self._show_tab(0)
 
     def action_tab_why(self) -> None:
         """Show why."""

@@ -9,9 +9,15 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from whiteout_tui.actions import Scope, actions_of, bindings
+
+_TAKEN = frozenset(key for action in actions_of(Scope.CHOICE) for key in action.keys)
+
 
 class Choice(Widget, can_focus=True):
     """One of several words, side by side; left and right change it, and so does a click."""
+
+    BINDINGS = bindings(Scope.CHOICE)
 
     value: reactive[int] = reactive(0)
 
@@ -60,12 +66,17 @@ class Choice(Widget, can_focus=True):
         """Tell that the choice changed."""
         self.post_message(self.Changed())
 
+    def action_next_word(self) -> None:
+        """Choose the word to the right."""
+        self.value = (self.value + 1) % len(self.words)
+
+    def action_previous_word(self) -> None:
+        """Choose the word to the left."""
+        self.value = (self.value - 1) % len(self.words)
+
     def on_key(self, event: events.Key) -> None:
-        """Left and right, h and l, or the first letter of a word."""
-        steps = {"left": -1, "h": -1, "right": 1, "l": 1, "space": 1}
-        if event.key in steps:
-            self.value = (self.value + steps[event.key]) % len(self.words)
-            event.stop()
+        """Choose a word by its first letter."""
+        if event.key in _TAKEN:
             return
         count = len(self.words)
         for step in range(1, count + 1):

@@ -52,8 +52,8 @@ class ExportView(ExportActions):
                     yield Static("", id="progress")
                 with VerticalScroll(id="result", can_focus=False):
                     yield ResultTable(id="values")
-                    yield Prose("", id="verification")
                 yield Prose("", id="failed")
+            yield Prose("", id="verification", classes="-empty")
             yield ActionFooter()
 
     def on_mount(self) -> None:
@@ -83,9 +83,10 @@ class ExportView(ExportActions):
                 self._go("result")
                 self.set_focus(table)
             verification = verification_text(export)
-            self.query_one("#verification", Static).update(verification)
-            if verification.plain:
-                self.query_one("#result").scroll_end(animate=False)
+            shown = self.query_one("#verification", Static)
+            shown.update(verification)
+            shown.set_class(not verification.plain, "-empty")
+            self.query_one("#dialog").set_class(bool(verification.plain), "-verified")
         else:
             self.query_one("#failed", Static).update(failure_content(export))
             self._go("failed")

@@ -1,13 +1,16 @@
 """The footer: every action that the focused part of the screen offers, from the table of actions.
 
-Actions with the same hint share one word, as in ``s S sort``. Where that takes more lines than
-there are, one group of the help after the other is drawn closer together, under one word.
+Actions with the same word share it, as in ``s S sort``. Where that takes more lines than there are,
+other ways to the same thing are left out and the keys stand close together, as in ``sS sort``; then
+the words are shorter, and fewer. If even that is too long, as on a screen of 60 columns, the last
+of them are left to the help.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.cells import cell_len
 from textual import events
@@ -17,10 +20,14 @@ from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.widget import Widget
 
-from whiteout_tui.actions import ACTIONS, Action, Group, Scope, binding_id, short_key
+from whiteout_tui.actions import ACTIONS, Action, Scope, binding_id, short_key
 
 _MOST_LINES = 3
 _GAP = 2
+#: One line of so many is for the footer.
+_SHARE = 8
+#: More digits in a row than these are drawn as a range.
+_DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +40,65 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Some keys and the one word for what they do."""
+    """Some keys and the one word for what they do; ``near`` draws the keys close together."""
 
     offers: tuple[Offer, ...]
     word: str
+    near: bool = False
+
+    def drawn(self) -> list[tuple[str, str]]:
+        """How each key is drawn with what follows it, and the key that a click there presses."""
+        shown = [short_key(offer.key) for offer in self.offers]
+        found = []
+        for place, (key, offer) in enumerate(zip(shown, self.offers, strict=True)):
+            following = shown[place + 1] if place + 1 < len(shown) else ""
+            glued = self.near and following and cell_len(key) == cell_len(following) == 1
+            found.append((key if glued else f"{key} ", offer.key))
+        return _ranged(found) if self.near else found
 
     @property
     def width(self) -> int:
         """In cells."""
-        keys = sum(cell_len(short_key(offer.key)) + 1 for offer in self.offers)
-        return keys + cell_len(self.word)
+        return sum(cell_len(shown) for shown, _ in self.drawn()) + cell_len(self.word)
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(shown for shown, _ in self.drawn()) + self.word
 
 
-def items_by(offers: Iterable[Offer], closer: Collection[Group] = ()) -> list[Item]:
-    """One item for each hint, but one alone for each of the groups *closer*, in the table's order.
+def _ranged(keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """*keys* with many digits in a row as ``1…5``, where the dots press the second of them."""
+    found: list[tuple[str, str]] = []
+    for digits, run in groupby(keys, key=lambda drawn: drawn[0].strip().isdigit()):
+        row = list(run)
+        if digits and len(row) > _DIGITS:
+            row = [row[0], ("…", row[1][1]), row[-1]]
+        found += row
+    return found
 
-    What belongs to the whole app keeps its own words, as those lead to all the others.
+
+def items_by(offers: Iterable[Offer], *, near: bool = False, short: bool = False) -> list[Item]:
+    """One item for each word, in the table's order.
+
+    With *near* other ways to the same are left out and the keys stand close together; with *short*
+    the words are as few and short as they can be. What belongs to the whole app comes last, under
+    its own words, as those lead to all the others.
     """
     gathered: dict[tuple[bool, str], list[Offer]] = {}
     for offer in offers:
         action = offer.action
-        alone = action.scope is Scope.APP
-        drawn_closer = action.group in closer and not alone
-        word = action.group.hint if drawn_closer else action.hint or action.label.lower()
-        gathered.setdefault((alone, word), []).append(offer)
-    return [Item(tuple(found), word) for (_, word), found in sorted(gathered.items(), key=_last)]
+        word = action.near_word if short else action.word
+        gathered.setdefault((action.scope is Scope.APP, word), []).append(offer)
+    return [
+        Item(tuple(_needed(found) if near else found), word, near)
+        for (_, word), found in sorted(gathered.items(), key=_last)
+    ]
+
+
+def _needed(offers: list[Offer]) -> list[Offer]:
+    """*offers* without other ways to the same; all of them if there is nothing else."""
+    return [offer for offer in offers if not offer.action.aside] or offers
 
 
 def _last(gathered: tuple[tuple[bool, str], list[Offer]]) -> bool:
@@ -78,23 +119,28 @@ def broken(items: Sequence[Item], width: int) -> list[list[Item]]:
     return lines
 
 
-def laid_out(offers: Sequence[Offer], width: int) -> list[list[Item]]:
-    """The lines of a footer of *width* cells.
+def laid_out(offers: Sequence[Offer], width: int, most: int = _MOST_LINES) -> list[list[Item]]:
+    """The lines of a footer of *width* cells, at most *most* where one is enough for the app's own.
 
-    Where even the closer drawing is too long, the lines before the last are what remains, and the
-    last begins with what belongs to the whole app.
+    Where even the closer drawing is too long, as many of the first words stay as there is room for
+    before those of the whole app.
     """
-    groups = list(Group)
-    lines = broken(items_by(offers), width)
-    for number in range(1, len(groups) + 1):
-        if len(lines) <= _MOST_LINES:
-            break
-        lines = broken(items_by(offers, groups[:number]), width)
-    if len(lines) > _MOST_LINES:
-        of_app = [offer for offer in offers if offer.action.scope is Scope.APP]
-        last = broken(items_by(of_app), width)[:1]
-        lines = lines[: _MOST_LINES - len(last)] + last
-    return lines
+    for near in (False, True):
+        lines = broken(items_by(offers, near=near), width)
+        if len(lines) <= most:
+            return lines
+    items = items_by(offers, near=True, short=True)
+    of_app = [item for item in items if item.offers[0].action.scope is Scope.APP]
+    others = items[: len(items) - len(of_app)]
+    kept = next(
+        (
+            count
+            for count in range(len(others), 0, -1)
+            if len(broken([*others[:count], *of_app], width)) <= most
+        ),
+        0,
+    )
+    return broken([*others[:kept], *of_app], width)[: max(1, most)]
 
 
 class ActionFooter(Widget):
@@ -136,7 +182,8 @@ class ActionFooter(Widget):
 
     def lines(self, width: int) -> list[list[Item]]:
         """What is shown in *width* cells."""
-        return laid_out(self.offers(), width)
+        height = self.screen.size.height
+        return laid_out(self.offers(), width, max(1, min(_MOST_LINES, height // _SHARE)))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many lines as it takes."""
@@ -161,10 +208,8 @@ class ActionFooter(Widget):
 
 
 def _drawn(item: Item) -> Content:
-    keys = [
-        Content.styled(short_key(offer.key), "bold $footer-key-foreground") for offer in item.offers
-    ]
-    return Content(" ").join([*keys, Content.styled(item.word, "$footer-description-foreground")])
+    keys = [Content.styled(shown, "bold $footer-key-foreground") for shown, _ in item.drawn()]
+    return Content.assemble(*keys, (item.word, "$footer-description-foreground"))
 
 
 def _key_at(line: Sequence[Item], x: int) -> str | None:
@@ -172,10 +217,10 @@ def _key_at(line: Sequence[Item], x: int) -> str | None:
     for item in line:
         if start <= x < start + item.width:
             at = start
-            for offer in item.offers:
-                at += cell_len(short_key(offer.key)) + 1
+            for shown, key in item.drawn():
+                at += cell_len(shown)
                 if x < at:
-                    return offer.key
+                    return key
             return item.offers[0].key
         start += item.width + _GAP
     return None

@@ -19,6 +19,7 @@ from whiteout_tui.layers_screen import LayersScreen
 from whiteout_tui.linelist import LineList
 from whiteout_tui.list_screen import ListScreen
 from whiteout_tui.picker_screen import PickerScreen
+from whiteout_tui.result_table import ResultTable
 from whiteout_tui.survey_screen import SurveyScreen
 from whiteout_tui.tour_bar import TourBar
 from whiteout_tui.tree import SnapshotTree
@@ -40,6 +41,8 @@ class ActionProvider(Provider):
                 carriers[Scope.TOUR] = tour
         for lists in screen.query(LineList):
             carriers[lists.SCOPE] = lists
+        for table in screen.query(ResultTable):
+            carriers[Scope.VALUES] = table
         if isinstance(screen, ListScreen | GlossaryScreen):
             carriers[Scope.VIEW] = screen
         if isinstance(screen, SurveyScreen):

@@ -12,6 +12,7 @@ from textual.geometry import Region
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.words import wrap
 
 
@@ -26,6 +27,8 @@ class Value:
 
 class ResultTable(Widget, can_focus=True):
     """Values with their labels; up and down mark another one."""
+
+    BINDINGS = bindings(Scope.VALUES)
 
     marked: reactive[int] = reactive(0, layout=False)
 
@@ -89,9 +92,14 @@ class ResultTable(Widget, can_focus=True):
             if 0 <= place < len(self.values):
                 self.marked = place
 
-    def on_key(self, event: events.Key) -> None:
-        """Up and down, k and j."""
-        steps = {"up": -1, "k": -1, "down": 1, "j": 1}
-        if event.key in steps and self.values:
-            self.marked = (self.marked + steps[event.key]) % len(self.values)
-            event.stop()
+    def action_value_up(self) -> None:
+        """Mark the value before."""
+        self._mark(-1)
+
+    def action_value_down(self) -> None:
+        """Mark the next value."""
+        self._mark(1)
+
+    def _mark(self, step: int) -> None:
+        if self.values:
+            self.marked = (self.marked + step) % len(self.values)
