@@ -46,7 +46,6 @@ from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.field import DialogField, Field
 from whiteout_tui.findings_screen import FindingsScreen
 from whiteout_tui.footer import ActionFooter
-from whiteout_tui.form import FormScreen
 from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.heading import Heading
 from whiteout_tui.help_screen import HelpScreen, HelpText
@@ -129,7 +128,7 @@ SCENES = (
     Scene("export-verified", (*EXPORTED, "v", has("✓ verified")), (ExportView, Prose)),
     Scene("export-entries", (*EXPORTED, "t", has("etc/")), (EntriesScreen,)),
     Scene("export-history", (*EXPORTED, "escape", "H", has("sha256")), (HistoryScreen,)),
-    Scene("extract", (MODIFIED, "x", has("Extract")), (ExtractScreen, FormScreen)),
+    Scene("extract", (MODIFIED, "x", has("Extract")), (ExtractScreen,)),
     Scene("copy-menu", (MODIFIED, "Y", has("path in the layer")), (CopyScreen, ResultTable)),
     Scene("picker", ("down",), (PickerScreen, RowList), PICKER),
     Scene("picker-filter", ("slash", *"image"), (PickerScreen, Field), PICKER),

@@ -31,7 +31,7 @@ from whiteout_tui.export_screen import ExportScreen
 from whiteout_tui.export_view import ExportView
 from whiteout_tui.extract_screen import ExtractScreen
 from whiteout_tui.footer import ActionFooter, Offer, laid_out
-from whiteout_tui.form import FormScreen
+from whiteout_tui.form import FormField
 from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.help_screen import HelpScreen, help_content
 from whiteout_tui.history_screen import HistoryScreen
@@ -61,7 +61,7 @@ CARRIERS = {
     Scope.EXPORTS: HistoryScreen,
     Scope.RESULT: ExportView,
     Scope.EXTRACT: ExtractScreen,
-    Scope.FORM: FormScreen,
+    Scope.FORM: FormField,
     Scope.CHOICE: Choice,
     Scope.VALUES: ResultTable,
     Scope.COPY: CopyScreen,

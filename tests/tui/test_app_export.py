@@ -729,3 +729,17 @@ def test_no_entry_of_a_tar_harms_the_screen(name: bytes, target: bytes, noise: b
         entry = listed_entry(headers)
         assert is_safe("".join(part for part, _ in entry_parts(entry)))
         assert is_safe(entry_note(entry))
+
+
+def test_the_arrows_go_from_field_to_field(tmp_path: Path) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await press(pilot, "e")
+        passed = []
+        for key in ("down", "down", "down", "up", "tab"):
+            await press(pilot, key)
+            focused = pilot.app.focused
+            passed.append(focused.id if focused is not None else None)
+        assert passed == ["level", "store", "ref", "store", "ref"]
+
+    run(demo_snapshot(tmp_path / "demo"), drive)

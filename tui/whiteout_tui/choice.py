@@ -10,14 +10,15 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from whiteout_tui.actions import Scope, actions_of, bindings
+from whiteout_tui.form import FORM_BINDINGS, FormField
 
 _TAKEN = frozenset(key for action in actions_of(Scope.CHOICE) for key in action.keys)
 
 
-class Choice(Widget, can_focus=True):
+class Choice(Widget, FormField, can_focus=True):
     """One of several words, side by side; left and right change it, and so does a click."""
 
-    BINDINGS = bindings(Scope.CHOICE)
+    BINDINGS = [*FORM_BINDINGS, *bindings(Scope.CHOICE)]  # noqa: RUF012 - as Textual has it
 
     value: reactive[int] = reactive(0)
 

@@ -7,6 +7,7 @@ import os
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from whiteout.display import display_text
@@ -22,7 +23,6 @@ from whiteout_tui.export_words import estimate_text
 from whiteout_tui.exports import exports_of
 from whiteout_tui.field import DialogField
 from whiteout_tui.footer import ActionFooter
-from whiteout_tui.form import FormScreen
 from whiteout_tui.prose import Prose
 from whiteout_tui.state import state_of
 from whiteout_tui.surveying import StackSurveyor, Surveyor
@@ -56,7 +56,7 @@ _NAMES = {
 _FILES = {Place.FILE: "layer.tar.gz", Place.ARCHIVE: "image.tar"}
 
 
-class ExportScreen(FormScreen[Plan]):
+class ExportScreen(ModalScreen[Plan]):
     """Asks where the layer of a snapshot shall go; its result is the plan for that."""
 
     BINDINGS = bindings(Scope.EXPORT)

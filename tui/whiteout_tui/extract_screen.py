@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from whiteout.cancel import CancelToken
@@ -20,7 +21,6 @@ from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.choice import Choice
 from whiteout_tui.field import DialogField
 from whiteout_tui.footer import ActionFooter
-from whiteout_tui.form import FormScreen
 from whiteout_tui.formats import exact_size
 from whiteout_tui.jobs import Jobs, send
 from whiteout_tui.prose import Prose
@@ -48,7 +48,7 @@ def destination(typed: str, path: bytes) -> bytes:
     return os.fsencode(target)
 
 
-class ExtractScreen(FormScreen[None]):
+class ExtractScreen(ModalScreen[None]):
     """Asks where a file shall go, and copies it there; nothing is ever replaced."""
 
     BINDINGS = bindings(Scope.EXTRACT)

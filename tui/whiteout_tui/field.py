@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.widgets import Input
 
+from whiteout_tui.form import FORM_BINDINGS, FormField
+
 
 class Field(Input):
     """An input that drops what is not printable; a terminal might carry it out."""
@@ -13,8 +15,10 @@ class Field(Input):
         return "".join(filter(str.isprintable, value))
 
 
-class DialogField(Field):
+class DialogField(Field, FormField):
     """One of several in a dialog, which Enter belongs to."""
+
+    BINDINGS = FORM_BINDINGS
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing is submitted but the dialog."""

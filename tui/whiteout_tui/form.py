@@ -1,25 +1,23 @@
-"""A dialog with fields that are filled in one after the other."""
+"""Fields of a dialog, which are filled in one after the other."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import cast
 
-from textual.screen import ModalScreen
+from textual.widget import Widget
 
 from whiteout_tui.actions import Scope, bindings
 
-Result = TypeVar("Result")
+FORM_BINDINGS = bindings(Scope.FORM)
 
 
-class FormScreen(ModalScreen[Result]):
-    """Goes from field to field, with the arrows as with tab."""
-
-    BINDINGS = bindings(Scope.FORM)
+class FormField:
+    """What a widget does with :data:`FORM_BINDINGS`: the arrows leave it, as tab does."""
 
     def action_next_field(self) -> None:
         """To the next field."""
-        self.focus_next()
+        cast(Widget, self).screen.focus_next()
 
     def action_previous_field(self) -> None:
         """To the field before."""
-        self.focus_previous()
+        cast(Widget, self).screen.focus_previous()
