@@ -255,7 +255,7 @@ class Directory:
         while directory is not None:
             names.append(directory.name)
             directory = directory.parent
-        return b"/".join(reversed(names))
+        return os.path.join(*reversed(names))
 
     def path_of(self, name: bytes) -> bytes:
         """A path to *name* through the descriptor, for calls that take no ``dir_fd``."""

@@ -441,7 +441,7 @@ class Node:
     @property
     def path(self) -> bytes:
         """The path on the host, for messages and for people."""
-        return self.part.directory.path + b"/" + self.name_on_disk
+        return os.path.join(self.part.directory.path, self.name_on_disk)
 
     @property
     def attribute_names(self) -> list[str]:

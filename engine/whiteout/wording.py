@@ -142,13 +142,13 @@ _FIELDS = {
 }
 
 
-def step_sentence(step: Step) -> str:
-    """One step in words, with the fact that decided it."""
+def step_sentence(step: Step, *, facts_follow: bool = False) -> str:
+    """One step in words, with the fact that decided it, unless all *facts_follow* on their own."""
     text = _STEPS[step.question, step.answer]
     if step.question is Question.SAME and step.facts:
         last = step.facts[-1]
         if step.answer == "no":
-            return f"{text}: {fact_text(last)}."
+            return f"{text}:" if facts_follow else f"{text}: {fact_text(last)}."
         return f"{text}: {_same_because(last)}"
     if step.question in (Question.REDIRECT, Question.NAMES) and step.facts:
         return f"{text.removesuffix('.')} ({fact_value(step.facts[0], 'upper')})."

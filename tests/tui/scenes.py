@@ -121,7 +121,7 @@ SCENES = (
     Scene("help", ("question_mark",), (HelpScreen, HelpText)),
     Scene("help-letters", ("question_mark", "G"), (HelpScreen,)),
     Scene("tour", ("L",), (TourBar,)),
-    Scene("menu", ("ctrl+p", has("one row up")), (CommandPalette,)),
+    Scene("menu", ("ctrl+p", has("search the whole snapshot")), (CommandPalette,)),
     Scene("themes", ("T", has("ansi-dark")), (CommandPalette,)),
     Scene("export-dialog", ("e", has("[gzip]")), (ExportScreen, Choice, DialogField)),
     Scene("export-result", EXPORTED, (ExportView, ExportActions, ResultTable)),

@@ -518,6 +518,14 @@ def test_the_mount_command_shows_what_the_snapshot_shows(tmp_path: Path, name: s
     assert "injected" not in os.listdir(tmp_path)
 
 
+def test_a_layer_that_is_the_root_of_the_host_has_plain_paths(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    snapshot = open_pair(os.fsencode(tmp_path), [b"/"], userxattr=True)
+    base = snapshot.inspect(b"/etc").base
+    assert base is not None
+    assert base.host_path == b"/etc"
+
+
 @pytest.mark.root
 def test_the_mount_command_follows_what_the_snapshot_follows(tmp_path: Path) -> None:
     lower, upper, work, merged = (tmp_path / name for name in ("lower", "upper", "work", "merged"))

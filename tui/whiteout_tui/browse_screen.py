@@ -24,6 +24,7 @@ from whiteout_tui.exports import Export, exports_of
 from whiteout_tui.finder import Finder
 from whiteout_tui.findings_screen import FindingsScreen
 from whiteout_tui.footer import ActionFooter
+from whiteout_tui.formats import glimpse
 from whiteout_tui.glossary_screen import GlossaryScreen
 from whiteout_tui.heading import Heading
 from whiteout_tui.jobs import Jobs, Window, send
@@ -461,7 +462,7 @@ class BrowseScreen(Screen[None]):
         """Copy the path under the cursor, quoted for a shell."""
         word = shell_word(self.entries.cursor_path)
         self.app.copy_to_clipboard(word)
-        self.notify(word, title="Copied", markup=False)
+        self.notify(glimpse(word), title="Copied", markup=False)
 
     def action_switch_pane(self) -> None:
         """From the tree to the detail, and back."""

@@ -20,6 +20,7 @@ from whiteout.verdicts import Reason
 from whiteout_tui.actions import Scope, bindings
 from whiteout_tui.commands import commands_for
 from whiteout_tui.footer import ActionFooter
+from whiteout_tui.formats import glimpse
 from whiteout_tui.result_table import ResultTable, Value
 from whiteout_tui.shell import shell_word
 
@@ -53,7 +54,7 @@ class CopyScreen(ModalScreen[None]):
         table = self.query_one(ResultTable)
         value = table.values[table.marked]
         self.app.copy_to_clipboard(value.copied)
-        self.app.notify(value.copied, title=f"Copied: {value.label}", markup=False)
+        self.app.notify(glimpse(value.copied), title=f"Copied: {value.label}", markup=False)
         self.dismiss()
 
     def action_dismiss_dialog(self) -> None:

@@ -11,6 +11,7 @@ from whiteout.snapshot import Snapshot
 from whiteout_tui.entries_screen import EntriesScreen
 from whiteout_tui.export_words import descriptor_json
 from whiteout_tui.exports import Export, Exports, ExportState, exports_of
+from whiteout_tui.formats import glimpse
 
 _OF_OUTCOME = frozenset({"verify", "copy", "descriptor", "list_entries"})
 
@@ -66,7 +67,8 @@ class ExportActions(Screen[bytes]):
         """Copy the descriptor as JSON."""
         descriptor = self._descriptor()
         if descriptor is not None:
-            self.copy_text(descriptor_json(descriptor))
+            text = descriptor_json(descriptor)
+            self.copy_text(text, "descriptor: " + " ".join(text.split()))
 
     def _descriptor(self) -> Descriptor | None:
         outcome = self.chosen.outcome if self.chosen is not None else None
@@ -80,7 +82,7 @@ class ExportActions(Screen[bytes]):
     def copy_text(self, text: str, shown: str | None = None) -> None:
         """Copy the printable *text*, and say so."""
         self.app.copy_to_clipboard(text)
-        self.notify(shown if shown is not None else text, title="Copied", markup=False)
+        self.notify(glimpse(shown if shown is not None else text), title="Copied", markup=False)
 
     def action_list_entries(self) -> None:
         """List the entries of its tar, read from the blob."""

@@ -303,10 +303,10 @@ class Finder:
         notices = []
         if self.search is not None and not self._prompt.is_open:
             state = self.search_state()
-            notices.append(Notice(f"“{display_text(self.search.text)}” {state}", f"/ {state}"))
+            notices.append(Notice(f"“{_as_typed(self.search.text)}” {state}", f"/ {state}"))
         if self.filter is not None:
             state = self.filter_state()
-            text = f"filter {display_text(self.filter.text)}: {state}"
+            text = f"filter {_as_typed(self.filter.text)}: {state}"
             notices.append(Notice(text, f"f {state}"))
         return notices
 
@@ -337,3 +337,8 @@ def _common_start(names: list[str]) -> str:
         if position >= len(last) or last[position] != letter:
             return first[:position]
     return first
+
+
+def _as_typed(text: str) -> str:
+    """*text* for the screen; a backslash stays one, as what was typed has no bytes to tell from."""
+    return display_text(text).replace("\\\\", "\\")

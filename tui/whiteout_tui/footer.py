@@ -25,7 +25,7 @@ from whiteout_tui.actions import ACTIONS, Action, Scope, binding_id, short_key
 _MOST_LINES = 3
 _GAP = 2
 #: One line of so many is for the footer.
-_SHARE = 8
+_SHARE = 6
 #: More digits in a row than these are drawn as a range.
 _DIGITS = 3
 

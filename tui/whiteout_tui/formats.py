@@ -9,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from whiteout.entries import Entry
 
 _UNITS = "KMGTPE"
+_GLIMPSE = 240
 
 
 def short_size(size: int) -> str:
@@ -29,6 +30,11 @@ def exact_size(size: int) -> str:
     """All digits, and the short form when that says more: ``12,345 bytes (12K)``."""
     digits = f"{size:,} byte" if size == 1 else f"{size:,} bytes"
     return digits if size < 1024 else f"{digits} ({short_size(size)})"
+
+
+def glimpse(text: str) -> str:
+    """The beginning of a printable *text*, short enough to cover little of the screen."""
+    return text if len(text) <= _GLIMPSE else f"{text[:_GLIMPSE]}…"
 
 
 def entries_text(count: int) -> str:

@@ -127,6 +127,13 @@ class LineList(LineView):
         found = self._nearest(number, 1)
         if found is not None:
             self.move_to(found)
+            self.scroll_to(y=self._heading_of(found), animate=False, immediate=True)
+
+    def _heading_of(self, number: int) -> int:
+        """The first line of the heading above *number*, after the empty one."""
+        while number > 0 and not self.lines.can_be_chosen(number - 1):
+            number -= 1
+        return number + 1 if number > 0 else 0
 
     def _nearest(self, number: int, step: int) -> int | None:
         """The closest line to stop at from *number* on, in the direction of *step* at first."""

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.dom import DOMNode
 from textual.types import IgnoreReturnCallbackType
 
-from whiteout_tui.actions import ACTIONS, Action, Scope, key_name
+from whiteout_tui.actions import ACTIONS, Action, Group, Scope, key_name
 from whiteout_tui.browse_screen import BrowseScreen
 from whiteout_tui.detail import DetailPane
 from whiteout_tui.export_actions import ExportActions
@@ -65,8 +65,8 @@ class ActionProvider(Provider):
         return partial(self.app.run_action, action.id, carrier)
 
     async def discover(self) -> Hits:
-        """Every action, before anything is typed."""
-        for action, carrier in self._offers():
+        """Every action, before anything is typed; those that everybody knows come last."""
+        for action, carrier in sorted(self._offers(), key=_moves):
             yield DiscoveryHit(
                 Content(title(action)), self._run(action, carrier), title(action), action.help
             )
@@ -84,6 +84,10 @@ class ActionProvider(Provider):
                     title(action),
                     action.help,
                 )
+
+
+def _moves(offer: tuple[Action, DOMNode]) -> bool:
+    return offer[0].group in (Group.MOVE, Group.TREE)
 
 
 def title(action: Action) -> str:

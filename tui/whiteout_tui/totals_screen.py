@@ -24,7 +24,7 @@ class TotalsLines(Lines):
         self._lines: list[list[Part] | Sized] = [*_sums(totals, complete=complete)]
         self._list(
             "Largest directories",
-            "   recorded    removed  below, by their sum",
+            "   recorded    removed  directory, with all below it",
             totals.directories,
             complete,
         )

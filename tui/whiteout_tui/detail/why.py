@@ -109,7 +109,7 @@ def draw_verdict(verdict: Verdict, width: int) -> Content:
 def _steps(verdict: Verdict, width: int) -> list[Content]:
     lines: list[Content] = []
     for number, step in enumerate(steps_of(verdict), 1):
-        for position, line in enumerate(wrap(step_sentence(step), width - 3)):
+        for position, line in enumerate(wrap(step_sentence(step, facts_follow=True), width - 3)):
             lead = f"{number:>2} " if position == 0 else "   "
             lines.append(Content.assemble((lead, MUTED), line))
         if step.question is Step.SAME:
