@@ -224,9 +224,11 @@ class Standing(ABC):
         return []
 
     def _added(
-        self, upper: MergedDirectory, names: Iterable[bytes], reason: Reason, method: Method
+        self, upper: MergedDirectory, names: list[bytes], reason: Reason, method: Method
     ) -> list[Verdict]:
         """The verdicts on the first of *names*, which the base lacks: those on plain files."""
+        if not names:
+            return []
         above, layer = self.path + b"/", upper.parts[0].layer
         return [
             Verdict(above + name, _ADD, reason, Entry(status, layer), None, method)
@@ -301,12 +303,11 @@ class OverlayStanding(Standing):
         return list(takewhile(self._surely_differs, files))
 
     def _plain_verdicts(self, names: list[bytes]) -> list[Verdict]:
-        if self.base is None:
-            if self.under_file and self.original:
-                return []
-            return self._added(self.upper, names, self._reason_of_added, _OVERLAY)
-        lacked = takewhile(self.base.surely_lacks, names)
-        return self._added(self.upper, lacked, self._reason_of_added, _OVERLAY)
+        if self.under_file and self.original:
+            return []
+        if self.base is not None:
+            names = list(takewhile(self.base.surely_lacks, names))
+        return self._added(self.upper, names, self._reason_of_added, _OVERLAY)
 
     @property
     def _reason_of_added(self) -> Reason:
@@ -470,8 +471,8 @@ class WalkingStanding(Standing):
     def _plain_verdicts(self, names: list[bytes]) -> list[Verdict]:
         if len(self.upper.parts) > 1:
             return []
-        added = takewhile(self._is_added, names)
-        return self._added(self.upper, added, self._reason_of_added, _WALKING)
+        names = list(takewhile(self._is_added, names))
+        return self._added(self.upper, names, self._reason_of_added, _WALKING)
 
     @property
     def _reason_of_added(self) -> Reason:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from whiteout import xattrs
 from whiteout.display import display_path, display_text
@@ -39,9 +39,8 @@ OVERRIDE_ATTRIBUTES = (
     "user.containers.override_stat",
 )
 _KERNEL_OPAQUE = "user.overlay.opaque"
-_OVERRIDE = re.compile(
-    rb"(\d{1,10}):(\d{1,10}):([0-7]{1,7})(?::([a-z]+)(?:-(\d{1,10})-(\d{1,10}))?)?"
-)
+#: Compiled at its first use, which most snapshots never come to.
+_OVERRIDE = rb"(\d{1,10}):(\d{1,10}):([0-7]{1,7})(?::([a-z]+)(?:-(\d{1,10})-(\d{1,10}))?)?"
 _TYPES = {
     b"file": stat.S_IFREG,
     b"dir": stat.S_IFDIR,
@@ -101,7 +100,7 @@ class FuseDirectory(Directory):
         value = self._override(name)
         if value is None:
             return status if self.idmap is None else self.idmap.to_container(status)
-        match = _OVERRIDE.fullmatch(value)
+        match = re.fullmatch(_OVERRIDE, value)
         kind = stat.S_IFMT(status.st_mode)
         device = status.st_rdev
         if match is not None and match[4] is not None:
@@ -137,7 +136,7 @@ class FuseDirectory(Directory):
     def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
         return []  # for the same reason
 
-    def plain_files(self, names: Iterable[bytes]) -> list[tuple[bytes, os.stat_result]]:
+    def plain_files(self, names: Sequence[bytes]) -> list[tuple[bytes, os.stat_result]]:
         return []
 
     def count_same_files(self, base: Directory, names: Sequence[bytes]) -> int:

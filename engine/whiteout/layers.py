@@ -12,7 +12,7 @@ import os
 import resource
 import stat
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import Flag
 from itertools import islice
 from types import TracebackType
@@ -392,12 +392,12 @@ class Directory:
                 break
         return found
 
-    def plain_files(self, names: Iterable[bytes]) -> list[tuple[bytes, os.stat_result]]:
+    def plain_files(self, names: Sequence[bytes]) -> list[tuple[bytes, os.stat_result]]:
         """As :meth:`read_plain_files`, but without reading: the name and the status of each."""
         return [(name, status) for name, status, _ in self._open_plain_files(names)]
 
     def _open_plain_files(
-        self, names: Iterable[bytes]
+        self, names: Sequence[bytes]
     ) -> Iterator[tuple[bytes, os.stat_result, int]]:
         """The first of *names* that were listed as files and are plain ones, each open for reading
         until the next is asked for.

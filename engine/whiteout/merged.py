@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from heapq import merge
 from typing import NamedTuple
 
@@ -152,7 +152,7 @@ class MergedDirectory:
         """
         return self.parts[0].directory.read_plain_files(names)
 
-    def plain_files(self, names: Iterable[bytes]) -> list[tuple[bytes, os.stat_result]]:
+    def plain_files(self, names: Sequence[bytes]) -> list[tuple[bytes, os.stat_result]]:
         """As :meth:`read_plain_files`, without reading.
 
         See :meth:`whiteout.layers.Directory.plain_files`.

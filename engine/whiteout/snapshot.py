@@ -183,7 +183,7 @@ class Snapshot(NamedTuple):
             ReadError: a layer cannot be opened.
             Cancelled: *cancel* was cancelled.
         """
-        with self.reading(cancel, opens_files=True) as root:
+        with self.reading(cancel) as root:
             if skipped:
                 yield from (finding.verdict for finding in walk(root))
                 return

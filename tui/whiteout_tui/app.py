@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import sys
@@ -202,7 +201,6 @@ def run_app(
     usual = app.theme
     sys.setswitchinterval(_TURN)
     gc.freeze()  # a collection that goes through all that is imported keeps keys waiting
-    atexit.register(_leave_memory)
     try:
         app.run()
     finally:
@@ -222,9 +220,3 @@ def run_app(
             file=sys.stderr,
         )
     return app.return_code or 0
-
-
-def _leave_memory() -> None:
-    """Look for no garbage at the end of the process: that takes ten times as long as all else."""
-    gc.disable()
-    gc.freeze()
