@@ -79,6 +79,16 @@ def test_changes_do_without_what_other_commands_need(snapshot: list[str]) -> Non
     assert not modules & {*others, "dataclasses", "inspect", "signal"}
 
 
+def test_an_export_does_without_what_other_commands_need(
+    snapshot: list[str], tmp_path: Path
+) -> None:
+    others = {"logging", "pathlib", "shutil", "subprocess", "tempfile", "urllib", "zlib_ng"}
+    store = ["--store", str(tmp_path / "store"), "--compression", "none"]
+    modules = imported_by(["export", *snapshot, *store])
+    assert "sqlite3" in modules
+    assert not modules & others
+
+
 def test_a_list_of_little_does_without_the_readers_of_stores(tmp_path: Path) -> None:
     others = {"base64", "datetime", "difflib", "hashlib", "tomllib"}
     modules = imported_by(["list", "--root", str(tmp_path)])

@@ -139,9 +139,9 @@ class LabelStore:
     @contextmanager
     def _connected(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
         import sqlite3
-        from urllib.parse import quote
 
-        address = f"file:{quote(os.fsencode(os.path.abspath(self._path)))}?mode={mode}"
+        path = os.fsencode(os.path.abspath(self._path))
+        address = f"file:{''.join(f'%{byte:02x}' for byte in path)}?mode={mode}"
         try:
             connection = sqlite3.connect(
                 address, uri=True, timeout=self._timeout, isolation_level=None
