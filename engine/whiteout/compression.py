@@ -7,7 +7,6 @@ same blob, whatever the number of threads.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,13 +27,6 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _OTHER_MAGICS = {b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
 _ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f
 _ZSTD_MAX_BLOCK = 128 * 1024
-_ZSTD_DEFAULT_LEVEL = 3
-#: libzstd gives the same bytes for any number of threads but none.
-_ZSTD_THREADS = max(1, min(4, len(os.sched_getaffinity(0))))
-#: Bytes that a thread takes at once. With the library's own choice an export took 109 MiB of memory
-#: and was as fast; on large files that do not compress, two threads took 77 MiB with 2 MiB each,
-#: and take 54 MiB with 1 MiB each, for the same size of the output.
-_ZSTD_JOB = 1 << 20
 
 Sink = Callable[[bytes | memoryview], object]
 
@@ -69,17 +61,10 @@ def _gzip_stream(level: int | None) -> _Stream:
 
 
 def _zstd_stream(level: int | None) -> _Stream:
-    """The one place that chooses the library for zstd (RFC 8878: checksum, no content size)."""
-    import zstandard
+    """The one place that chooses the library for zstd."""
+    from whiteout.zstdstream import ZstdStream
 
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        _ZSTD_DEFAULT_LEVEL if level is None else level,
-        write_checksum=True,
-        write_content_size=False,
-        threads=_ZSTD_THREADS,
-        job_size=_ZSTD_JOB,
-    )
-    return zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return ZstdStream(level)
 
 
 class _Identity:
