@@ -55,8 +55,8 @@ class Watcher:
         self._failure: str | None = None
 
     def start(self) -> None:
-        """Look from now on, every few seconds."""
-        self.look()
+        """Look from now on, every few seconds; at first once there are rows in sight."""
+        self._owner.call_after_refresh(self.look)
         self._owner.set_interval(EVERY, self.look)
 
     def look(self) -> None:
