@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 
 from rich.cells import cell_len
 from textual import events
+from textual.app import App
 from textual.content import Content
 from textual.geometry import Size
 from textual.keys import key_to_character
@@ -161,9 +163,13 @@ class ActionFooter(Widget):
             self.refresh(layout=True)
 
     def offers(self) -> list[Offer]:
-        """The actions that a key carries out now, in the table's order, each with its first key."""
+        """The actions that a key carries out now, each with its first key.
+
+        They are in the table's order, those of what is focused before those of the screen.
+        """
         focused = self.screen.focused
         keys: dict[str, str] = {}
+        afar = set()
         for key, active in self.screen.active_bindings.items():
             shown = active.binding.key_display or ""
             typed = shown if len(shown) == 1 and shown.isascii() else key_to_character(key)
@@ -171,14 +177,16 @@ class ActionFooter(Widget):
                 continue
             if active.enabled and active.binding.id is not None:
                 keys[active.binding.id] = key
-        found = []
+                if isinstance(active.node, Screen | App):
+                    afar.add(active.binding.id)
+        found: list[tuple[bool, Offer]] = []
         for action in ACTIONS:
             for position in range(len(action.keys)):
-                pressed = keys.get(binding_id(action, position))
-                if pressed is not None:
-                    found.append(Offer(action, pressed))
+                name = binding_id(action, position)
+                if name in keys:
+                    found.append((name in afar, Offer(action, keys[name])))
                     break
-        return found
+        return [offer for _, offer in sorted(found, key=itemgetter(0))]
 
     def lines(self, width: int) -> list[list[Item]]:
         """What is shown in *width* cells."""
