@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whiteout import names
+from whiteout import layers, names
+from whiteout.layers import Directories, Layer
 from whiteout.names import NameSorter, keep_names, lookup_in, sort_names, union
 from whiteout.opening import open_pair
 from whiteout.snapshot import Snapshot
@@ -48,6 +49,25 @@ def test_a_sorter_is_empty_when_it_was_asked(one: set[bytes], other: set[bytes])
         sorter.add(name)
     assert list(sorter.sorted()) == sorted(one | other)
     assert list(sorter.sorted()) == []
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_names_are_listed_byte_for_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_text: bool
+) -> None:
+    monkeypatch.setattr(layers, "_NAMES_AS_TEXT", as_text)
+    made = [b"plain", "é€😀".encode(), b"\xff\xfe", b"\xed\xb3\xbf", b"\x80", b"\xc3", b" \n\x1b"]
+    path = os.fsencode(tmp_path / "layer")
+    os.mkdir(path)
+    for name in made:
+        os.mknod(os.path.join(path, name), stat.S_IFREG | 0o644)
+    with Directories() as pool:
+        directory = pool.root(Layer(path))
+        assert directory.names() == sorted(made)
+        assert directory.expect(len(made))
+        assert not any(map(directory.surely_lacks, made))
+        assert directory.surely_lacks(b"else")
+        assert directory.names() == sorted(made)
 
 
 def _fill(directory: Path, numbers: range) -> Path:

@@ -273,7 +273,7 @@ class OverlayStanding(Standing):
     ``under_file`` tells that the base has something else than a directory there or above.
     """
 
-    __slots__ = ("base", "under_file", "upper")
+    __slots__ = ("_known", "base", "under_file", "upper")
 
     def __init__(
         self,
@@ -287,11 +287,13 @@ class OverlayStanding(Standing):
         self.upper = upper
         self.base = base
         self.under_file = under_file
+        self._known = True
+        """Whether it is known of what is not in the base that it is not."""
 
     def names(self) -> Iterable[bytes]:
         names = self.upper.names_raw()
         if self.base is not None:
-            self.base.expect(len(names))
+            self._known = self.base.expect(len(names))
         return names
 
     def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
@@ -303,7 +305,7 @@ class OverlayStanding(Standing):
         return list(takewhile(self._surely_differs, files))
 
     def _plain_verdicts(self, names: list[bytes]) -> list[Verdict]:
-        if self.under_file and self.original:
+        if not self._known or (self.under_file and self.original):
             return []
         if self.base is not None:
             names = list(takewhile(self.base.surely_lacks, names))

@@ -135,15 +135,17 @@ class MergedDirectory:
             for mine, its in zip(self.parts, other.parts, strict=True)
         )
 
-    def expect(self, lookups: int) -> None:
-        """Prepare for that many calls of :meth:`lookup`.
+    def expect(self, lookups: int) -> bool:
+        """Prepare for that many calls of :meth:`lookup`, and tell whether all is known by now that
+        is not there (:meth:`surely_lacks`).
 
         Raises:
             OSError: a layer cannot be listed.
         """
-        if lookups >= _MANY_LOOKUPS:
-            for part in self.parts:
-                part.directory.expect(lookups)
+        if lookups < _MANY_LOOKUPS:
+            return not self.parts
+        listed = [part.directory.expect(lookups) for part in self.parts]
+        return all(listed)
 
     def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
         """The first of *names* in the topmost part, where they are plain files.
