@@ -110,6 +110,7 @@ def test_changes_are_the_same_however_many_names_are_many(
         (tmp_path / "layer-1" / "merged" / ".wh..wh..opq").touch()
         (tmp_path / "layer-1" / "merged" / ".wh..opq").touch()
     snapshot = open_pair(upper, lower, userxattr=True, differ=differ, fuse=fuse)
+    list(snapshot.changes(skipped=True))  # so that no directory gets another time of access later
     told = list(snapshot.changes(skipped=True))
     walked = [
         (path, [verdict.path for verdict in verdicts]) for path, verdicts in snapshot.directories()
