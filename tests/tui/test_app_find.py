@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from app_harness import DIRECTORY, Fake, added, press, run, same, screen_text, settle, until
 from textual.pilot import Pilot
@@ -92,6 +94,31 @@ def test_a_filter_shows_what_passes_and_what_leads_there() -> None:
         await until(pilot, lambda: "filter type:d: 3 rows" in text(pilot))
         await press(pilot, "escape")
         assert tree.rows.height == before
+
+    run(fake(), drive)
+
+
+@pytest.mark.parametrize("what", ["filter", "search"])
+def test_what_is_typed_while_the_last_is_found_is_found_as_well(what: str) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        finder = browse(pilot).finder
+
+        def find(wanted: str) -> None:
+            if what == "filter":
+                finder.set_filter(wanted)
+            else:
+                finder.set_search(wanted, regex=False)
+
+        for turns in range(12):
+            find("nothing")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            find("needle")
+            if what == "filter":
+                await until(pilot, lambda: finder.filter_state() == "3 rows")
+            else:
+                await until(pilot, lambda: finder.search_state() == "3 matches")
 
     run(fake(), drive)
 

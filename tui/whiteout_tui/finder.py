@@ -238,9 +238,7 @@ class Finder:
 
     async def _look(self) -> None:
         try:
-            more = True
-            while more:
-                more = self._step()
+            while self._step():  # with no pause after the last: what came then would be waited for
                 await asyncio.sleep(0)
         finally:
             self._looking = False
