@@ -51,6 +51,22 @@ def test_what_is_typed_into_prompts_at_once(tmp_path: Path) -> None:
     run(demo_snapshot(tmp_path / "demo"), drive)
 
 
+def test_what_is_typed_behind_an_arrow_goes_into_the_next_field(tmp_path: Path) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        screen = browse(pilot)
+        await until(pilot, lambda: screen.counts.complete)
+        burst(pilot.app, "e", "down", "5", "down", "down", "r", "up", "up", "6")
+
+        def typed(name: str) -> str:
+            found = pilot.app.screen.query(f"#{name}")
+            return found.first(Input).value if found else ""
+
+        await until(pilot, lambda: typed("level") == "6")  # typed over what was there
+        assert typed("ref") == "r"
+
+    run(demo_snapshot(tmp_path / "demo"), drive)
+
+
 def test_keys_behind_one_that_opens_a_screen_go_to_that_screen(tmp_path: Path) -> None:
     async def drive(pilot: Pilot[None]) -> None:
         screen = browse(pilot)

@@ -23,7 +23,9 @@ from textual.events import Event
 from textual.timer import Timer
 from textual.widgets import Input
 
-#: Keys that never change what has the focus, whatever has it.
+from whiteout_tui.form import FormField
+
+#: Keys that never change what has the focus, whatever has it but a field of a dialog.
 _MOVING = frozenset({"up", "down", "k", "j", "pageup", "pagedown", "ctrl+u", "ctrl+d"})
 
 #: How often it is looked whether a key still gets on, in seconds.
@@ -114,5 +116,6 @@ class KeyQueue:
 def _stays(event: Event, target: DOMNode) -> bool:
     """Whether *event* leaves the focus where it is; a click may not, but who clicks takes time."""
     if isinstance(event, events.Key):
-        return event.key in _MOVING or (isinstance(target, Input) and event.is_printable)
+        moves = event.key in _MOVING and not isinstance(target, FormField)
+        return moves or (isinstance(target, Input) and event.is_printable)
     return isinstance(event, events.MouseEvent)
