@@ -28,6 +28,7 @@ def test_a_shell_reads_the_same_bytes(shell: str) -> None:
         BYTES,
         b"-n\xff%s!",
         b"a\\b\\\\c\\",
+        b"\xc3\\\xa9",
         b"\n'; touch injected; '\n\n",
         "/été $(id) `id` 'a' \u202e".encode(),
         b"",

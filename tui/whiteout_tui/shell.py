@@ -18,7 +18,7 @@ def shell_word(word: bytes) -> str:
     quote in it would end it. Nothing in a name can act when it is pasted. The shells drop newlines
     at the end of what a command prints, so those at the end of *word* alone stand for themselves.
     """
-    without = word.replace(b"\\", b"")
+    without = word.replace(b"\\", b"_")  # which is shown escaped, and needs no more than quotes
     if display_name(without).encode() == without:
         text = word.decode()
         return f"'{text}'" if text.startswith("=") else shlex.quote(text)
