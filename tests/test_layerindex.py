@@ -185,7 +185,7 @@ def test_why_there_is_no_entry(tmp_path: Path) -> None:
 def test_a_layer_that_is_not_exported_has_no_index(tmp_path: Path) -> None:
     snapshot = pair(tmp_path, {}, {"a": ""})
     with pytest.raises(RefusedError):
-        index_layer(dataclasses.replace(snapshot, doubts=("Marks are hidden.",)))
+        index_layer(snapshot._replace(doubts=("Marks are hidden.",)))
     token = CancelToken()
     token.cancel()
     with pytest.raises(Cancelled):
