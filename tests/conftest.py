@@ -40,6 +40,11 @@ _UNWANTED = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "SOURCE_
 _UNWANTED_PREFIXES = ("TEXTUAL", "WHITEOUT_", "XDG_")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests begin first: no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def _missing(item: pytest.Item) -> str | None:
     """Why *item* cannot run here, or None."""
     if item.get_closest_marker("root") is not None and (reason := why_no_overlay()) is not None:

@@ -58,6 +58,7 @@ def test_everything_comes_back(directory: Path, tree: Tree, capacity: int) -> No
     assert database.root.get(b"no such key, as it is too long") is None
 
 
+@pytest.mark.long
 @given(
     databases, st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=9))), st.data()
 )

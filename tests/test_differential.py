@@ -363,6 +363,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, in_memory: Path | None) 
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.long
 @settings(
     max_examples=int(os.environ.get("WHITEOUT_TEST_EXAMPLES", "150")),
     suppress_health_check=list(HealthCheck),

@@ -260,6 +260,7 @@ def test_umoci_unpacks_the_exported_image(tmp_path: Path, media_type: str) -> No
     assert sorted(os.listdir(unpacked / "d")) == ["new"]
 
 
+@pytest.mark.long
 def test_the_stream_holds_no_list_of_the_tree(tmp_path: Path) -> None:
     """Peak memory of a whole walk does not grow with the number of directories."""
     script = (

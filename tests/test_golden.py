@@ -132,7 +132,10 @@ def test_changes_walking(name: str, built: Callable[[str], Built], capfdbinary: 
     assert told.pairs() == expected_walking(snapshot.case).changes
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long) if name in LARGE else name for name in NAMES],
+)
 def test_export(
     name: str, built: Callable[[str], Built], capfdbinary: Capture, tmp_path: Path
 ) -> None:

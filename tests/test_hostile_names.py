@@ -92,6 +92,7 @@ def test_the_measure_itself() -> None:
         assert_harmless(b"\xff")
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(
     upper=st.lists(names, min_size=1, max_size=6, unique=True),

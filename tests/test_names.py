@@ -134,6 +134,7 @@ def _peak(snapshot: Snapshot) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("differ", ["overlay", "walking"])
 def test_a_long_directory_takes_little_more_than_its_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, differ: str

@@ -94,6 +94,7 @@ def kill_often(
     return ends
 
 
+@pytest.mark.long
 def test_a_store_holds_only_whole_blobs(
     directories: tuple[Path, Path], tmp_path: Path, tell: Callable[[str], None]
 ) -> None:

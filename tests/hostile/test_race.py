@@ -93,6 +93,7 @@ def opened(playground: Path, differ: str) -> Snapshot:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("differ", ["overlay", "walking"])
 def test_no_byte_from_outside_while_a_layer_is_written(
     playground: Path,

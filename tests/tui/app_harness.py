@@ -95,7 +95,7 @@ async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
             raise pilot.app._exception
         if time.monotonic() > deadline:
             raise TimeoutError(f"it never came to be\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
 
 
 async def press(pilot: Pilot[None], *keys: str) -> None:

@@ -270,6 +270,7 @@ def carry_out(presses: tuple[Press, ...], start: Start, directory: Path, *argume
                 raise AssertionError(f"{press}\n{error}") from None
 
 
+@pytest.mark.long
 @pytest.mark.peer("tmux")
 @pytest.mark.parametrize("name", IN_THE_DEMO)
 def test_actions_on_the_demo(name: str, tmp_path: Path, terminal: Start) -> None:
@@ -288,6 +289,7 @@ def mounted(directory: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.root
 @pytest.mark.peer("tmux")
 def test_actions_on_the_list_of_mounts(tmp_path: Path, terminal: Start) -> None:

@@ -40,6 +40,7 @@ def test_no_name_harms_any_place_of_the_screen(name: bytes) -> None:
     everywhere(name)
 
 
+@pytest.mark.long
 def test_known_hostile_names() -> None:
     for name in HOSTILE:
         everywhere(name)
@@ -86,6 +87,7 @@ TABS = "12345"
 PATHS = ("path", "path in the layer", "path on this host", "base's path")
 
 
+@pytest.mark.long
 @settings(max_examples=1, phases=(Phase.explicit, Phase.generate))
 @given(name=NAMES, content=st.binary(max_size=300), target=TARGETS)
 @example(b"\x1b]52;c;aGk=\x07'[red]$(x)`x`", b"\x1b[2J\x1b]0;x\x07\n\xff\xfe\n" * 9, b"\x1b[31m\n")
