@@ -23,12 +23,14 @@ from support.registries import (
     PASSWORD,
     USER,
     BadLine,
+    Waited,
     auth_entry,
     bad_line,
     before_chunks,
     in_the_middle,
     self_signed,
     token_server,
+    waited,
 )
 from support.trees import File, make
 from whiteout.cancel import CancelToken
@@ -46,6 +48,8 @@ from whiteout.sinks.registry import Registry
 from whiteout.sinks.run import export_to, whole_stack
 from whiteout.sinks.spelling import open_image
 from whiteout.snapshot import Snapshot
+
+__all__ = ["waited"]
 
 pytestmark = pytest.mark.peer("docker-registry", "skopeo")
 
@@ -148,13 +152,16 @@ def test_an_upload_that_broke_in_a_chunk_begins_anew(engine: Engine, tmp_path: P
     assert inspected(engine.host, "anew") == [result.layers[0].descriptor.digest]
 
 
-def test_a_line_that_always_breaks_is_given_up(engine: Engine, tmp_path: Path) -> None:
+def test_a_line_that_always_breaks_is_given_up(
+    engine: Engine, tmp_path: Path, waited: Waited
+) -> None:
     content = os.urandom(CHUNK)
     with (
         bad_line(engine.host, in_the_middle(100, 2_000_000)) as line,
         pytest.raises(StoreError, match="cannot reach the registry"),
     ):
         export_to(through(line, "hopeless"), [simple(tmp_path, content)], media_type=TAR)
+    assert 2 < waited.seconds < 20
     with Repository(engine.host, "hopeless") as repository, pytest.raises(NotFound):
         repository.manifest("1")
 

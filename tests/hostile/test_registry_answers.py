@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from support.registries import BASIC, auth_entry
+from support.registries import BASIC, Waited, auth_entry, waited
 from whiteout.errors import StoreError
 from whiteout.registry import Repository
+
+__all__ = ["waited"]
 
 
 @contextlib.contextmanager
@@ -84,9 +86,18 @@ def test_redirects_without_end() -> None:
 
 
 @pytest.mark.parametrize("wanted", ["²", "-1", "1e9", "x" * 50_000])
-def test_times_to_wait_that_are_none(wanted: str) -> None:
-    with hostile(503, {"Retry-After": wanted.encode().decode("latin-1")}) as (host, _):
+def test_times_to_wait_that_are_none(wanted: str, waited: Waited) -> None:
+    with hostile(503, {"Retry-After": wanted.encode().decode("latin-1")}) as (host, heard):
         assert host in ask(host)
+    assert len(heard) == 5
+    assert waited.seconds == pytest.approx(0.2 + 0.4 + 0.8 + 1.6), "as if no time were said"
+
+
+@pytest.mark.parametrize(("wanted", "seconds"), [("0", 0), ("7", 7), ("99999", 30)])
+def test_times_to_wait(wanted: str, seconds: float, waited: Waited) -> None:
+    with hostile(503, {"Retry-After": wanted}) as (host, heard):
+        assert host in ask(host)
+    assert waited.seconds == pytest.approx((len(heard) - 1) * seconds)
 
 
 def test_another_host_does_not_hear_who_one_is(

@@ -15,12 +15,37 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from support.engines import run
+from whiteout import registryhttp
 
 USER, PASSWORD = "alice", "s3cret-pass:word"
 #: A line of a password file, by bcrypt.
 HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuui4b/2BTepY10eiNezl9.l91cjJnVNVq\n"
 BASIC = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
+
+
+class Waited:
+    """A clock for the client of a registry: it waits at once, and it is known for how long."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.seconds += seconds
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> Waited:
+    """How long the client waited before it asked again."""
+    clock = Waited()
+    monkeypatch.setattr(registryhttp, "time", clock)
+    return clock
 
 
 def self_signed(directory: Path) -> tuple[Path, Path]:
