@@ -1,8 +1,8 @@
 """Compressing a layer as it is written, and decompressing any layer as it is read.
 
 Both ways stream: whatever the size of the layer, memory holds one chunk and the state of the
-algorithm. Compressed bytes are reproducible: the same tar, level and library version give the
-same blob, whatever the number of threads.
+algorithm. Compressed bytes are reproducible: the same tar, level, library versions and kind of
+processor give the same blob, whatever the number of threads.
 """
 
 from __future__ import annotations
