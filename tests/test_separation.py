@@ -83,6 +83,10 @@ def test_an_export_does_without_what_other_commands_need(
     snapshot: list[str], tmp_path: Path
 ) -> None:
     others = {"logging", "pathlib", "shutil", "subprocess", "tempfile", "urllib", "zlib_ng"}
+    blob = ["-o", str(tmp_path / "blob"), "--compression", "none"]
+    modules = imported_by(["export", *snapshot, *blob])
+    assert "hashlib" in modules
+    assert not modules & {*others, "dataclasses", "inspect", "sqlite3"}
     store = ["--store", str(tmp_path / "store"), "--compression", "none"]
     modules = imported_by(["export", *snapshot, *store])
     assert "sqlite3" in modules

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from whiteout.cancel import NEVER, CancelToken
@@ -135,13 +134,13 @@ class Readable(Protocol):
         """At most *size* bytes; none at the end."""
 
 
-@dataclass(frozen=True, slots=True)
 class Decompressed:
     """The content of a blob: iterate over it for chunks of bounded size."""
 
-    media_type: str
-    """What the first bytes say: :data:`~whiteout.mediatypes.GZIP`, ``ZSTD``, else ``TAR``."""
-    chunks: Iterator[bytes]
+    def __init__(self, media_type: str, chunks: Iterator[bytes]) -> None:
+        self.media_type = media_type
+        """What the first bytes say: :data:`~whiteout.mediatypes.GZIP`, ``ZSTD``, else ``TAR``."""
+        self.chunks = chunks
 
     def __iter__(self) -> Iterator[bytes]:
         return self.chunks

@@ -11,8 +11,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.compression import open_compressor
@@ -21,7 +20,6 @@ from whiteout.digests import ALGORITHM
 from whiteout.display import display_path
 from whiteout.durable import start_writeback, write_all
 from whiteout.errors import RefusedError
-from whiteout.labels import UNCOMPRESSED
 from whiteout.layerentries import LayerPlan
 from whiteout.layers import Marks
 from whiteout.layoutfiles import default_store_path as default_store_path
@@ -39,8 +37,7 @@ if TYPE_CHECKING:
 DEFAULT_TAG = "latest"
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far an export is. Sizes are in bytes, ``path`` is the entry read last."""
 
     entries: int
@@ -49,8 +46,7 @@ class Progress:
     path: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ExportResult:
+class ExportResult(NamedTuple):
     """An exported layer. ``path`` is where the blob lies, None when it went to a stream."""
 
     media_type: str
@@ -70,6 +66,7 @@ class ExportResult:
     def descriptor(self) -> Descriptor:
         """The descriptor of the layer, with its diffID as annotation as BuildKit gives it."""
         from whiteout.contentstore import Descriptor
+        from whiteout.labels import UNCOMPRESSED
 
         return Descriptor(self.media_type, self.digest, self.size, {UNCOMPRESSED: self.diff_id})
 
@@ -132,6 +129,7 @@ def export_to_store(
         Cancelled: *cancel* was cancelled.
     """
     from whiteout.contentstore import Descriptor
+    from whiteout.labels import UNCOMPRESSED
     from whiteout.ocilayout import LayerRef, check_tag, tag_image
 
     check_level(media_type, level)

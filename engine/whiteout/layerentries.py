@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from whiteout.differ import Finding, PlainFiles
@@ -90,14 +89,18 @@ def _unmapped(path: bytes, node: Node) -> ReadError:
     )
 
 
-@dataclass(slots=True)
 class _Parent:
     """A directory on the way to the current entry, and whether the layer has it already."""
 
-    path: bytes
-    node: Node | None
-    above: _Parent | None
-    written: bool = False
+    __slots__ = ("above", "node", "path", "written")
+
+    def __init__(
+        self, path: bytes, node: Node | None, above: _Parent | None, *, written: bool
+    ) -> None:
+        self.path = path
+        self.node = node
+        self.above = above
+        self.written = written
 
 
 class LayerEntry(NamedTuple):
@@ -156,7 +159,7 @@ class LayerPlan:
             except OSError as error:
                 raise read_error("read", path, error) from error
         if node is not None and node.is_directory:
-            self._parent = _Parent(path, node, self._parent, kind is not None)
+            self._parent = _Parent(path, node, self._parent, written=kind is not None)
         return made
 
     def directories_above(self, files: PlainFiles) -> list[LayerEntry]:
