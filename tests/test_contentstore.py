@@ -363,6 +363,24 @@ def test_labels_of_two_processes_are_all_kept(store: ContentStore) -> None:
     assert len(store.labels(digest)) == 40
 
 
+def test_a_reader_undoes_what_a_killed_writer_of_labels_began(store: ContentStore) -> None:
+    digest = put(store, b"data", containerd_io=DIFF_ID)
+    before = store.labels(digest)
+    code = (
+        "import sqlite3\ndb = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "db.execute('PRAGMA cache_size = 1'); db.execute('BEGIN')\n"
+        "db.execute('CREATE TABLE begun (x)')\n"
+        "for n in range(500): db.execute('INSERT INTO begun VALUES (zeroblob(4000))')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = os.path.join(store.path, "metadata.db")
+    python(code, path).communicate()
+    assert os.path.getsize(path + "-journal") > 0
+    assert os.path.getsize(path) > 500_000
+    assert store.labels(digest) == before
+    assert os.path.getsize(path) < 500_000
+
+
 def test_a_locked_label_database_is_an_error_not_a_hang(store: ContentStore) -> None:
     digest = put(store, b"data")
     path = os.path.join(store.path, "metadata.db")

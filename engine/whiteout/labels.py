@@ -81,7 +81,7 @@ class LabelStore:
         """
         if not self._exists():
             return Record()
-        with self._connected("ro") as db:
+        with self._connected() as db:  # for writing, too: what a killed writer left is undone first
             return _load(db, digest) if _version(db) else Record()
 
     @contextmanager
@@ -137,11 +137,11 @@ class LabelStore:
         return display_path(os.fsencode(self._path))
 
     @contextmanager
-    def _connected(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+    def _connected(self) -> Iterator[sqlite3.Connection]:
         import sqlite3
 
         path = os.fsencode(os.path.abspath(self._path))
-        address = f"file:{''.join(f'%{byte:02x}' for byte in path)}?mode={mode}"
+        address = f"file:{''.join(f'%{byte:02x}' for byte in path)}?mode=rw"
         try:
             connection = sqlite3.connect(
                 address, uri=True, timeout=self._timeout, isolation_level=None
