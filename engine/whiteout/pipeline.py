@@ -26,7 +26,10 @@ class Stage:
     def __init__(self, name: str, work: Callable[[Chunk], object], depth: int = 4) -> None:
         self._work = work
         self._queue: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
-        self._room = threading.Semaphore(depth)
+        # no semaphore, whose lock may be let go twice when a signal raises within it
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(depth):
+            self._room.put(None)
         self._error: BaseException | None = None
         self._dropping = False
         self._thread = threading.Thread(target=self._run, name=f"whiteout-{name}", daemon=True)
@@ -50,7 +53,7 @@ class Stage:
     def put(self, chunk: Chunk) -> None:
         """Hand over *chunk*, which must not change any more; waits while the stage is behind."""
         self._raise()
-        self._room.acquire()
+        self._room.get()
         self._queue.put(chunk)
 
     def _raise(self) -> None:
@@ -65,4 +68,4 @@ class Stage:
             except BaseException as error:
                 self._error = error
             finally:
-                self._room.release()
+                self._room.put(None)
