@@ -116,6 +116,31 @@ def test_a_directory_that_is_opened_before_its_turn_is_read_by_itself() -> None:
     run(fake, drive)
 
 
+def test_a_directory_that_is_opened_in_its_turn_is_read_once() -> None:
+    gate = threading.Event()
+    fake = Fake(
+        {
+            b"/": [added(b"/a", DIRECTORY), added(b"/b")],
+            b"/a": [added(b"/a/1"), added(b"/a/2")],
+        },
+        gate=gate,
+        gate_at=b"/a",
+    )
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await until(pilot, fake.stuck.is_set)
+        tree = browse(pilot).entries
+        await until(pilot, lambda: tree.rows.height == 3)
+        await pilot.press("down", "right")
+        assert "reading…" in screen_text(app_of(pilot))
+        gate.set()
+        await settle(pilot)
+        assert tree.rows.height == 5
+        assert fake.listed == []
+
+    run(fake, drive)
+
+
 def test_keys_are_answered_while_a_directory_is_read() -> None:
     gate = threading.Event()
     listing = [added(b"/%06d" % number) for number in range(20_000)]

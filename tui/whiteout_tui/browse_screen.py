@@ -179,12 +179,13 @@ class BrowseScreen(Screen[None]):
 
     def on_snapshot_tree_wanted(self, wanted: SnapshotTree.Wanted) -> None:
         """Read a directory that was opened before its turn."""
-        self._read(wanted.row, wanted.path, deep=False)
+        readings = self._readings.values()
+        if not any(reading.brings(wanted.row, wanted.path) for reading in readings):
+            self._read(wanted.row, wanted.path, deep=False)
 
     def _read(self, row: int, path: bytes, *, deep: bool) -> None:
         """Read the directory *row* in a thread, with *deep* and everything below it."""
         name = f"read-{row}"
-        read = read_below if deep else read_directory
         reading = Reading(self.entries, row, path, deep=deep)
         window = Window()
 
@@ -193,7 +194,10 @@ class BrowseScreen(Screen[None]):
                 window.enter(token)
                 send(self, self.Read(reading, listings, window, token), token)
 
-            read(self.snapshot, path, token, post)
+            if deep:
+                read_below(self.snapshot, path, token, post, reading.enter)
+            else:
+                read_directory(self.snapshot, path, token, post)
             send(self, self.ReadingEnded(name, reading, None), token)
 
         def failed(error: BaseException, token: CancelToken) -> Message:

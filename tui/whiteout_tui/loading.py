@@ -92,8 +92,16 @@ def read_directory(snapshot: Snapshot, path: bytes, token: CancelToken, send: Se
     sender.flush()
 
 
-def read_below(snapshot: Snapshot, path: bytes, token: CancelToken, send: Send) -> None:
+def read_below(
+    snapshot: Snapshot,
+    path: bytes,
+    token: CancelToken,
+    send: Send,
+    enter: Callable[[bytes], None],
+) -> None:
     """Give the entries of *path* and of every directory below it to *send*, parents first.
+
+    *enter* is told of each directory before it is listed.
 
     Raises:
         ReadError: the directory cannot be reached.
@@ -101,5 +109,6 @@ def read_below(snapshot: Snapshot, path: bytes, token: CancelToken, send: Send) 
     """
     sender = _Sender(send, token)
     for directory, verdicts in snapshot.directories(path, cancel=token):
+        enter(directory)
         sender.take(directory, verdicts)
     sender.flush()

@@ -1,8 +1,8 @@
 """From what was read in a thread to the rows of the tree.
 
 The whole snapshot is read once, in the background; a directory that is opened before its turn is
-read by itself meanwhile. Both give the entries in the same order, so whichever comes later brings
-only the names that are still missing.
+read by itself meanwhile, unless the run is in it. Both give the entries in the same order, so
+whichever comes later brings only the names that are still missing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,15 @@ class Reading:
         self._tree = tree
         self._row = row
         self._rows = {path: row}
+        self._at: bytes | None = None
+
+    def enter(self, path: bytes) -> None:
+        """The run begins with the directory *path*; this is said by its thread."""
+        self._at = path
+
+    def brings(self, row: int, path: bytes) -> bool:
+        """Whether the run is in the directory *path*, and brings its entries below *row*."""
+        return self._at == path and self._rows.get(path) == row
 
     def take(self, listing: Listing) -> None:
         """Put a listing into the tree."""
