@@ -204,7 +204,7 @@ def run_app(
     try:
         app.run()
     finally:
-        tidy = wait_for_jobs(_TIDYING)
+        tidy = wait_for_jobs(_TIDYING, only_writing=True)
         app.visit.remove()
     if state.theme is not None or app.theme != usual:
         state.theme = app.theme
@@ -213,7 +213,7 @@ def run_app(
         print(f"export {export.number} to {export.plan.describe()} was cancelled", file=sys.stderr)
     stays = any(not isinstance(export.plan, FilePlan) for export in app.cancelled)
     # a compressor at a high level takes its time to stop; only then what it wrote is removed
-    if not tidy and stays and not wait_for_jobs(_TIDYING_OF_EXPORTS):
+    if not tidy and stays and not wait_for_jobs(_TIDYING_OF_EXPORTS, only_writing=True):
         print(
             "what is unfinished could not be removed in time; the next export to the same store "
             "removes it",

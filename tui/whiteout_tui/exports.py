@@ -139,7 +139,7 @@ class Exports:
             else:
                 self._tell(export, _done(outcome))
 
-        self._jobs.start(f"export-{number}", work, self._unexpected)
+        self._jobs.start(f"export-{number}", work, self._unexpected, writes=True)
         self.changed.publish(export)
         return export
 

@@ -129,7 +129,7 @@ class ExtractScreen(ModalScreen[None]):
         def failed(error: BaseException, token: CancelToken) -> Message:
             return self.Failed(words_of(error))
 
-        self._jobs.start("extract", copy, failed)
+        self._jobs.start("extract", copy, failed, writes=True)
 
     def on_extract_screen_done(self, done: Done) -> None:
         """Say where it is, how large, and what it holds."""

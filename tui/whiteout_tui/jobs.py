@@ -45,22 +45,27 @@ class Job:
             self._failed(error)
 
 
-_threads: set[threading.Thread] = set()
+#: The threads of the jobs that run, and whether each writes something that it has to tidy up.
+_threads: dict[threading.Thread, bool] = {}
 
 
 def _run(job: Job) -> None:
     try:
         job.run()
     finally:
-        _threads.discard(threading.current_thread())
+        _threads.pop(threading.current_thread(), None)
 
 
-def wait_for_jobs(seconds: float) -> bool:
-    """Wait until no job runs any more, but no longer than *seconds*; gives whether none does."""
+def wait_for_jobs(seconds: float, *, only_writing: bool = False) -> bool:
+    """Wait until no job runs any more, but no longer than *seconds*; gives whether none does.
+
+    *only_writing* leaves out those that only read: they leave nothing behind.
+    """
     deadline = time.monotonic() + seconds
-    for thread in list(_threads):
+    awaited = [thread for thread, writes in _threads.copy().items() if writes or not only_writing]
+    for thread in awaited:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return not _threads
+    return not any(thread.is_alive() for thread in awaited)
 
 
 class Jobs:
@@ -71,9 +76,17 @@ class Jobs:
         self._running: dict[str, Job] = {}
 
     def start(
-        self, name: str, work: Work, failed: Callable[[BaseException, CancelToken], Message]
+        self,
+        name: str,
+        work: Work,
+        failed: Callable[[BaseException, CancelToken], Message],
+        *,
+        writes: bool = False,
     ) -> None:
-        """Do *work* in a thread; an error is posted as the message that *failed* makes of it."""
+        """Do *work* in a thread; an error is posted as the message that *failed* makes of it.
+
+        Leaving the app gives a job that *writes* time to remove what it has not finished.
+        """
         self.cancel(name)
 
         def post(error: BaseException) -> None:
@@ -82,7 +95,7 @@ class Jobs:
         job = Job(work, post)
         self._running[name] = job
         thread = threading.Thread(target=_run, args=(job,), name=name, daemon=True)
-        _threads.add(thread)
+        _threads[thread] = writes
         thread.start()
 
     def cancel(self, name: str) -> None:

@@ -48,7 +48,7 @@ class Visit:
             self._owner.post_message(self.Ready(self._snapshot))
         elif not self._building:
             self._building = True
-            self._jobs.start(_JOB, self._build, self._failed)
+            self._jobs.start(_JOB, self._build, self._failed, writes=True)
 
     def _build(self, token: CancelToken) -> None:
         directory = self._directory = tempfile.mkdtemp(prefix="whiteout-demo-")
