@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import stat
 import sys
 import tempfile
@@ -34,6 +35,10 @@ settings.register_profile("whiteout-random", _COMMON, derandomize=False)
 if not os.access(Path.cwd(), os.W_OK):  # what hypothesis keeps must not go to the checkout then
     set_hypothesis_home_dir(tempfile.gettempdir() + f"/whiteout-hypothesis-{os.geteuid()}")
 settings.load_profile("whiteout-random" if EXAMPLES in os.environ else "whiteout")
+
+# A shell lets what it starts in the background ignore ^C, and so would the programs under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Variables that change what the program says or where it writes.
 _UNWANTED = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "SOURCE_DATE_EPOCH")
