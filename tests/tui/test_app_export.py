@@ -490,7 +490,7 @@ def test_several_exports_run_while_the_tree_is_used(tmp_path: Path) -> None:
         assert [export.number for export in app_of(pilot).exports.running] == [1, 2, 3, 4]
         await pilot.press("down", "c")  # the third, as the last one comes first
         await until(pilot, lambda: exports(pilot)[2].state is ExportState.CANCELLED)
-        assert "✗ cancelled" in text(pilot)
+        await until(pilot, lambda: "✗ cancelled" in text(pilot))
         assert len(app_of(pilot).exports.running) == 3
         await pilot.press("ctrl+q")
 
