@@ -152,7 +152,7 @@ def test_keys_are_answered_while_a_directory_is_read() -> None:
         fake.stuck.clear()
         await pilot.press("r")
         await until(pilot, fake.stuck.is_set)
-        assert "reading…" in screen_text(app_of(pilot))
+        await until(pilot, lambda: "reading…" in screen_text(app_of(pilot)))
         await pilot.press("question_mark")
         assert "The first column" in screen_text(app_of(pilot))
         await pilot.press("escape")

@@ -85,7 +85,7 @@ def test_a_filter_shows_what_passes_and_what_leads_there() -> None:
         before = tree.rows.height
         await pilot.press("f", *"needle kind:A")
         await until(pilot, lambda: tree.rows.height == 6)
-        assert "2 rows" in text(pilot)
+        await until(pilot, lambda: "2 rows" in text(pilot))
         await pilot.press("f", "o", "o")
         await until(pilot, lambda: "kind:Afoo is no kind" in text(pilot).replace("Afoo:", "Afoo"))
         await pilot.press("escape")
