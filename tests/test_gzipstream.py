@@ -11,30 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.streams import fed, some_words
 from whiteout import gzipstream
 from whiteout.gzipstream import GzipStream
 
 
 def compressed(data: bytes, level: int | None = None, piece: int = 1 << 18) -> bytes:
-    stream = GzipStream(level)
-    view = memoryview(data)
-    parts = [stream.compress(view[at : at + piece]) for at in range(0, len(data), piece)]
-    return b"".join([*parts, stream.flush()])
-
-
-def some_data(size: int) -> bytes:
-    numbers = random.Random(size)
-    words = [bytes(numbers.randbytes(numbers.randint(2, 9))) for _ in range(200)]
-    data = bytearray()
-    while len(data) < size:
-        data += numbers.choice(words)
-    return bytes(data[:size])
+    return fed(GzipStream(level), data, piece)
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000])
 @pytest.mark.parametrize("level", [None, 0, 1, 9])
 def test_readers_read_it(size: int, level: int | None) -> None:
-    data = some_data(size)
+    data = some_words(size)
     blob = compressed(data, level)
     assert gzip.decompress(blob) == data
     answer = subprocess.run(["gzip", "-t"], input=blob, capture_output=True, check=False)
@@ -42,7 +31,7 @@ def test_readers_read_it(size: int, level: int | None) -> None:
 
 
 def test_the_bytes_do_not_depend_on_pieces_or_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = some_data(4_300_000)
+    data = some_words(4_300_000)
     blob = compressed(data)
     assert compressed(data, piece=12_345) == blob
     assert compressed(data, piece=len(data)) == blob
@@ -62,7 +51,7 @@ def test_each_block_is_packed_by_what_suits_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(gzipstream, "_deflate", noted)
     monkeypatch.setattr(gzipstream, "_MAX_THREADS", 1)
     noise = random.Random(1).randbytes(2 << 20)
-    words = some_data(2 << 20)
+    words = some_words(2 << 20)
     data = noise + words + noise.hex().encode()[: 1 << 20] + words
     blob = compressed(data)
     fast, small = "isal.isal_zlib", "zlib_ng.zlib_ng"

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 import zstandard
 
+from support.streams import fed, some_words
 from whiteout import zstdstream
 from whiteout.compression import open_decompressor
 from whiteout.zstdstream import ZstdStream
@@ -19,16 +20,7 @@ STRETCH = 2 << 20
 
 
 def compressed(data: bytes, level: int | None = None, piece: int = 1 << 18) -> bytes:
-    stream = ZstdStream(level)
-    view = memoryview(data)
-    parts = [stream.compress(view[at : at + piece]) for at in range(0, len(data), piece)]
-    return b"".join([*parts, stream.flush()])
-
-
-def some_words(size: int) -> bytes:
-    numbers = random.Random(size)
-    words = [bytes(numbers.randbytes(numbers.randint(2, 9))) for _ in range(200)]
-    return b"".join(numbers.choices(words, k=size // 2))[:size]
+    return fed(ZstdStream(level), data, piece)
 
 
 NOISE = random.Random(1).randbytes(6 * STRETCH)

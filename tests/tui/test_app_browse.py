@@ -117,23 +117,19 @@ def test_a_directory_that_is_opened_before_its_turn_is_read_by_itself() -> None:
 
 
 def test_a_directory_that_is_opened_in_its_turn_is_read_once() -> None:
-    gate = threading.Event()
-    fake = Fake(
-        {
-            b"/": [added(b"/a", DIRECTORY), added(b"/b")],
-            b"/a": [added(b"/a/1"), added(b"/a/2")],
-        },
-        gate=gate,
-        gate_at=b"/a",
-    )
+    listings = {
+        b"/": [added(b"/a", DIRECTORY), added(b"/b")],
+        b"/a": [added(b"/a/1"), added(b"/a/2")],
+    }
+    fake = Fake(listings, gate=threading.Event(), gate_at=b"/a")
 
     async def drive(pilot: Pilot[None]) -> None:
-        await until(pilot, fake.stuck.is_set)
         tree = browse(pilot).entries
-        await until(pilot, lambda: tree.rows.height == 3)
+        await until(pilot, lambda: fake.stuck.is_set() and tree.rows.height == 3)
         await pilot.press("down", "right")
         assert "reading…" in screen_text(app_of(pilot))
-        gate.set()
+        assert fake.gate is not None
+        fake.gate.set()
         await settle(pilot)
         assert tree.rows.height == 5
         assert fake.listed == []
