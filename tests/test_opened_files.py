@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from whiteout.cancel import NEVER
-from whiteout.differ import Finding, PlainFiles
+from whiteout.differ import Finding, PlainDirectory, PlainFiles
 from whiteout.errors import ReadError, SnapshotChanged
 from whiteout.layerentries import LayerPlan
 from whiteout.layers import Directories, Layer
@@ -131,16 +131,12 @@ def test_a_directory_that_was_expected_to_lack_names_shows_those_it_has(tmp_path
             assert found == [True] * 5 + [False] * 2
 
 
-def tar_of(rows: Iterable[Finding | PlainFiles]) -> tuple[bytes, int]:
+def tar_of(rows: Iterable[Finding | PlainDirectory | PlainFiles]) -> tuple[bytes, int]:
     """The tar, and how many entries of it came in rows."""
     written: list[bytes] = []
     plan, writer, in_rows = LayerPlan(), TarWriter(written.append, NEVER), 0
     for found in rows:
-        if isinstance(found, PlainFiles):
-            above = plan.directories_above(found)
-        else:
-            above = plan.entries(found)
-        for entry in above:
+        for entry in plan.entries(found):
             writer.write(entry)
         if isinstance(found, PlainFiles):
             writer.write_files(found)
@@ -149,7 +145,7 @@ def tar_of(rows: Iterable[Finding | PlainFiles]) -> tuple[bytes, int]:
     return b"".join(written), in_rows
 
 
-def tar_or_error(rows: Iterable[Finding | PlainFiles]) -> tuple[bytes | str, int]:
+def tar_or_error(rows: Iterable[Finding | PlainDirectory | PlainFiles]) -> tuple[bytes | str, int]:
     try:
         return tar_of(rows)
     except ReadError as error:

@@ -109,6 +109,16 @@ def told_apart(old: os.stat_result, new: os.stat_result) -> bool:
     )
 
 
+def same_directory(old: os.stat_result, new: os.stat_result) -> bool:
+    """Whether two directories without capabilities are the same by the rule, by their statuses."""
+    return (
+        old.st_mode == new.st_mode
+        and old.st_uid == new.st_uid
+        and old.st_gid == new.st_gid
+        and old.st_rdev == new.st_rdev
+    ) or (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino)
+
+
 def compare(base: Node, upper: Node, cancel: CancelToken) -> Comparison:
     """Compare *upper* with *base* by BuildKit's rule.
 

@@ -17,6 +17,7 @@ order. Neither holds a list of the tree.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
@@ -24,7 +25,7 @@ from itertools import chain, islice, takewhile
 from typing import NamedTuple, TypeVar
 
 from whiteout.cancel import CancelToken
-from whiteout.comparison import compare, compare_directories_only
+from whiteout.comparison import compare, compare_directories_only, same_directory
 from whiteout.display import display_path
 from whiteout.entries import Entry, is_whiteout_device
 from whiteout.errors import NotFound, ReadError, SnapshotChanged, read_error
@@ -74,6 +75,30 @@ class PlainFiles(NamedTuple):
 
     path: bytes
     files: list[PlainFile]
+
+
+class PlainDirectory(NamedTuple):
+    """A directory that is added, or the same as in the base, and plain on both sides.
+
+    This is how the walks get most directories, instead of a finding for each. ``standing`` is how
+    its own entries are judged.
+    """
+
+    path: bytes
+    status: os.stat_result
+    reason: Reason
+    standing: OverlayStanding
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it is an entry of the layer, whatever is in it."""
+        return self.reason is not _SAME
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on a recorded one."""
+        entry = Entry(self.status, self.standing.upper.parts[0].layer)
+        return Verdict(self.path, _ADD, self.reason, entry)
 
 
 class Trees(NamedTuple):
@@ -167,9 +192,10 @@ class Standing(ABC):
             if finding is not None:
                 yield finding
 
-    def changed_entries(self) -> Iterator[Finding | list[Verdict]]:
+    def changed_entries(self) -> Iterator[Finding | PlainDirectory | list[Verdict]]:
         """As :meth:`entries`, but of plain files that are added and follow each other come the
         verdicts alone, in one piece, and those that are the same as in the base are left out.
+        Plain directories come as such.
 
         Raises:
             ReadError: the directory cannot be listed.
@@ -177,9 +203,10 @@ class Standing(ABC):
         """
         return self._in_rows(self._plain_verdicts)
 
-    def entries_in_rows(self) -> Iterator[Finding | PlainFiles]:
+    def entries_in_rows(self) -> Iterator[Finding | PlainDirectory | PlainFiles]:
         """As :meth:`entries`, but plain files that are recorded and follow each other come in one
-        piece, and plain files that are the same as in the base are left out.
+        piece, and plain files that are the same as in the base are left out. Plain directories come
+        as such.
 
         Raises:
             ReadError: the directory cannot be listed.
@@ -187,17 +214,23 @@ class Standing(ABC):
             Cancelled: the token was cancelled.
         """
         for found in self._in_rows(self._plain_files):
-            yield found if isinstance(found, Finding) else PlainFiles(self.path, found)
+            yield PlainFiles(self.path, found) if isinstance(found, list) else found
 
     def _in_rows(
         self, plain_ones: Callable[[list[bytes]], list[_Plain]]
-    ) -> Iterator[Finding | list[_Plain]]:
+    ) -> Iterator[Finding | PlainDirectory | list[_Plain]]:
         """Findings, and between them rows of *plain_ones*: one for each of the first names."""
         names = iter(self.listing())
         next_names = list(islice(names, _LONGEST_ROW))
         longest = _LONGEST_ROW
         while next_names:
             self.trees.cancel.check()
+            directory = self._plain_directory(next_names[0])
+            if directory is not None:
+                yield directory
+                del next_names[0]
+                next_names += islice(names, 1)
+                continue
             row = next_names[:longest]
             passed = self._count_same(row)
             if not passed:
@@ -214,6 +247,10 @@ class Standing(ABC):
                 passed = 1
             del next_names[:passed]
             next_names += islice(names, passed)
+
+    def _plain_directory(self, name: bytes) -> PlainDirectory | None:
+        """*name*, where it surely is a plain directory, and added or not recorded."""
+        return None
 
     def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
         """The first of *names*, as many as surely are plain files and recorded."""
@@ -295,6 +332,24 @@ class OverlayStanding(Standing):
         if self.base is not None:
             self._known = self.base.expect(len(names))
         return names
+
+    def _plain_directory(self, name: bytes) -> PlainDirectory | None:
+        path = self.path + b"/" + name
+        if self.original or len(path) > _MAX_DEPTH or not self.upper.holds_directory(name):
+            return None
+        upper = self.upper.plain_child(name)
+        base = below = None
+        if upper is None or (status := upper.status) is None:
+            return None
+        if self.base is not None and (base := self.base.plain_child(name)) is None:
+            return None
+        reason = self._reason_of_added
+        if base is not None and base.status is not None:
+            if not same_directory(base.status, status):
+                return None
+            reason, below = _SAME, base.directory
+        standing = OverlayStanding(self.trees, path, upper.directory, below, self.under_file)
+        return PlainDirectory(path, status, reason, standing)
 
     def _plain_files(self, names: list[bytes]) -> list[PlainFile]:
         if self.under_file and self.original:
@@ -666,9 +721,9 @@ def walk(root: Standing, *, removed: bool = False) -> Iterator[Finding]:
     return _walk(root, Standing.entries, removed=removed)
 
 
-def walk_changes(root: Standing) -> Iterator[Finding | list[Verdict]]:
+def walk_changes(root: Standing) -> Iterator[Finding | PlainDirectory | list[Verdict]]:
     """As :func:`walk`, but of plain files only what is recorded, and of those that are added the
-    verdicts, in rows.
+    verdicts, in rows; plain directories come as such.
 
     Raises:
         Cancelled: the token was cancelled.
@@ -676,8 +731,9 @@ def walk_changes(root: Standing) -> Iterator[Finding | list[Verdict]]:
     return _walk(root, Standing.changed_entries, removed=False)
 
 
-def walk_in_rows(root: Standing) -> Iterator[Finding | PlainFiles]:
-    """As :func:`walk` without what is the same, with recorded plain files in rows, read.
+def walk_in_rows(root: Standing) -> Iterator[Finding | PlainDirectory | PlainFiles]:
+    """As :func:`walk` without files that are the same, with recorded plain files in rows, read, and
+    plain directories as such.
 
     Raises:
         Cancelled: the token was cancelled.
@@ -704,6 +760,9 @@ def _walk(
                 return
             continue
         yield finding
+        if isinstance(finding, PlainDirectory):
+            below = finding.standing
+            continue
         if not isinstance(finding, Finding):
             continue
         verdict = finding.verdict

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.compression import open_compressor
-from whiteout.differ import Finding, PlainFiles, Rules
+from whiteout.differ import Finding, PlainDirectory, PlainFiles, Rules
 from whiteout.digests import ALGORITHM
 from whiteout.display import display_path
 from whiteout.durable import start_writeback, write_all
@@ -255,21 +255,24 @@ class _LayerStream:
         ):
             self._write_all(snapshot, findings)
 
-    def _write_all(self, snapshot: Snapshot, findings: Iterator[Finding | PlainFiles]) -> None:
+    def _write_all(
+        self, snapshot: Snapshot, findings: Iterator[Finding | PlainDirectory | PlainFiles]
+    ) -> None:
         original = snapshot.rules is Rules.ORIGINAL
         plan, writer = LayerPlan(), self._writer
-        for finding in findings:
-            if isinstance(finding, PlainFiles):
-                self._path = finding.path + b"/" + finding.files[-1].name
-                for entry in plan.directories_above(finding):
-                    writer.write(entry)
-                writer.write_files(finding)
-                continue
-            self._path = finding.verdict.path
-            if original:
-                _check_original(finding)
-            for entry in plan.entries(finding):
+        for found in findings:
+            if isinstance(found, PlainFiles):
+                self._path = found.path + b"/" + found.files[-1].name
+            elif isinstance(found, PlainDirectory):
+                self._path = found.path
+            else:
+                self._path = found.verdict.path
+                if original:
+                    _check_original(found)
+            for entry in plan.entries(found):
                 writer.write(entry)
+            if isinstance(found, PlainFiles):
+                writer.write_files(found)
         writer.finish()
 
     def _write_tar(self, data: bytes | bytearray) -> None:

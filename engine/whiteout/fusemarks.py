@@ -21,6 +21,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 
 from whiteout import xattrs
 from whiteout.display import display_path, display_text
@@ -61,9 +62,12 @@ class FuseDirectory(Directory):
     def child(self, name: bytes) -> Directory:
         return FuseDirectory(self._pool, self, name, self.idmap)
 
-    def _scan(self, special: NameSorter | None = None) -> Iterator[bytes]:
+    def plain_status(self) -> os.stat_result | None:
+        return None
+
+    def _scan(self, special: NameSorter | None = None) -> Iterator[Collection[bytes]]:
         special_on_disk = NameSorter()
-        on_disk = sort_names(super()._scan(special_on_disk))
+        on_disk = sort_names(chain.from_iterable(super()._scan(special_on_disk)))
         ignored = LEGACY_OPAQUE_FILE if OPAQUE_FILE in on_disk else None
         hidden = keep_names(
             name[len(WHITEOUT_PREFIX) :]
@@ -72,10 +76,14 @@ class FuseDirectory(Directory):
         )
         if special is not None:
             special.extend(union(_shown(special_on_disk.sorted()), hidden))
-        yield from union(_shown(on_disk), hidden)
+        yield keep_names(union(_shown(on_disk), hidden))
 
     def surely_lacks(self, name: bytes) -> bool:
         return super().surely_lacks(name) and super().surely_lacks(WHITEOUT_PREFIX + name)
+
+    def expect(self, lookups: int) -> Collection[bytes] | None:
+        super().expect(lookups)
+        return None  # what is looked up on disk has other names, too
 
     def expect_only(self, names: Collection[bytes]) -> None:
         pass  # what is looked up on disk has other names

@@ -210,8 +210,8 @@ class ArchiveDirectory(Directory):
         children, names = self._children(), self.names()
         return names, [name for name in names if children[name].is_whiteout]
 
-    def expect(self, lookups: int) -> bool:
-        return False
+    def expect(self, lookups: int) -> None:
+        return None
 
     def own_status(self) -> os.stat_result:
         if self._inode is None:

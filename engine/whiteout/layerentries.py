@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from whiteout.differ import Finding, PlainFiles
+from whiteout.differ import Finding, PlainDirectory, PlainFiles
 from whiteout.display import display_path
 from whiteout.errors import ReadError, read_error
 from whiteout.merged import Node
@@ -22,7 +22,7 @@ from whiteout.verdicts import ChangeKind, Reason
 
 WHITEOUT_PREFIX = b".wh."
 
-_FILE = TypeFlag.FILE
+_FILE, _DIRECTORY = TypeFlag.FILE, TypeFlag.DIRECTORY
 _DELETE = ChangeKind.DELETE
 _UNREADABLE = Reason.UNREADABLE
 _NO_DEVICE = (0, 0)
@@ -80,6 +80,18 @@ def entry_header(path: bytes, node: Node) -> TarHeader:
     )
 
 
+def _plain_directory_header(path: bytes, status: os.stat_result) -> TarHeader:
+    return TarHeader(
+        path[1:] + b"/",
+        _DIRECTORY,
+        status.st_mode & 0o7777,
+        status.st_uid,
+        status.st_gid,
+        0,
+        status.st_mtime_ns // 1_000_000_000,
+    )
+
+
 def _unmapped(path: bytes, node: Node) -> ReadError:
     uid, gid = node.owner_on_disk() or (node.status.st_uid, node.status.st_gid)
     return ReadError(
@@ -90,15 +102,23 @@ def _unmapped(path: bytes, node: Node) -> ReadError:
 
 
 class _Parent:
-    """A directory on the way to the current entry, and whether the layer has it already."""
+    """A directory on the way to the current entry, and whether the layer has it already.
 
-    __slots__ = ("above", "node", "path", "written")
+    Of a plain directory there is the status alone.
+    """
+
+    __slots__ = ("above", "found", "path", "written")
 
     def __init__(
-        self, path: bytes, node: Node | None, above: _Parent | None, *, written: bool
+        self,
+        path: bytes,
+        found: Node | os.stat_result | None,
+        above: _Parent | None,
+        *,
+        written: bool,
     ) -> None:
         self.path = path
-        self.node = node
+        self.found = found
         self.above = above
         self.written = written
 
@@ -138,13 +158,23 @@ class LayerPlan:
         self._sources: dict[tuple[int, int], bytes] = {}
         self._unmodified: dict[tuple[int, int], list[tuple[bytes, _Parent]]] = {}
 
-    def entries(self, finding: Finding) -> list[LayerEntry]:
+    def entries(self, found: Finding | PlainDirectory | PlainFiles) -> list[LayerEntry]:
         """The entries that one finding makes: mostly one; none for what is not recorded.
+
+        Of a row of plain files these are only the directories above that the layer lacks.
 
         Raises:
             ReadError: something could not be read, so that the layer would be wrong.
         """
-        verdict, node, _ = finding
+        if isinstance(found, PlainFiles):
+            self._leave(found.path)
+            return self._directories_above(found.path)
+        if isinstance(found, PlainDirectory):
+            path = found.path
+            self._leave(path[: path.rindex(b"/")])
+            self._parent = _Parent(path, found.status, self._parent, written=False)
+            return self._directories_above(path) if found.recorded else []
+        verdict, node, _ = found
         path, kind = verdict.path, verdict.kind
         if verdict.reason is _UNREADABLE:
             raise ReadError(verdict.error or "", path)
@@ -162,18 +192,14 @@ class LayerPlan:
             self._parent = _Parent(path, node, self._parent, written=kind is not None)
         return made
 
-    def directories_above(self, files: PlainFiles) -> list[LayerEntry]:
-        """The entries of the directories above *files* that are not in the layer yet.
-
-        Raises:
-            ReadError: one of them cannot be read.
-        """
-        self._leave(files.path)
+    def _directories_above(self, path: bytes) -> list[LayerEntry]:
         made: list[LayerEntry] = []
+        if self._parent.written:
+            return made
         try:
             self._make_directories(made, self._parent)
         except OSError as error:
-            raise read_error("read", files.path, error) from error
+            raise read_error("read", path, error) from error
         return made
 
     def _leave(self, directory: bytes) -> None:
@@ -223,5 +249,8 @@ class LayerPlan:
             missing.append(directory)
             directory = directory.above
         for above in reversed(missing):
-            if above.node is not None:
-                made.append(LayerEntry(entry_header(above.path, above.node), above.path))
+            if isinstance(above.found, os.stat_result):
+                header = _plain_directory_header(above.path, above.found)
+                made.append(LayerEntry(header, above.path))
+            elif above.found is not None:
+                made.append(LayerEntry(entry_header(above.path, above.found), above.path))

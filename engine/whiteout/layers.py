@@ -15,7 +15,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from enum import Flag
-from itertools import islice
+from itertools import chain, islice
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -49,6 +49,8 @@ _MAX_PLAIN, _MAX_PLAIN_ROW = 1 << 20, 1 << 18
 _COST_OF_A_FILE = 512
 #: Of how many entries that are no regular files a directory remembers the names.
 _MAX_REMEMBERED = 1 << 15
+#: How many entries are listed at once.
+_BATCH = 1 << 8
 #: How long a directory is listed, in names, for what is looked for in it.
 _MAX_KNOWN = 1 << 18
 
@@ -221,7 +223,16 @@ class Directories:
 class Directory:
     """One directory of a layer. Its methods raise ``OSError``, which the caller words."""
 
-    __slots__ = ("_descriptor", "_irregular", "_known", "_pool", "idmap", "name", "parent")
+    __slots__ = (
+        "_descriptor",
+        "_directories",
+        "_irregular",
+        "_known",
+        "_pool",
+        "idmap",
+        "name",
+        "parent",
+    )
 
     def __init__(
         self,
@@ -233,6 +244,7 @@ class Directory:
         self._pool = pool
         self._descriptor = -1
         self._irregular: set[bytes] | None = None
+        self._directories: Collection[bytes] = ()
         self._known: Collection[bytes] | None = None
         self.parent = parent
         self.name = name
@@ -282,7 +294,7 @@ class Directory:
 
     def names(self) -> Collection[bytes]:
         """The names in the directory, in byte order."""
-        return sort_names(self._scan())
+        return sort_names(chain.from_iterable(self._scan()))
 
     def names_and_whiteouts(self) -> tuple[Collection[bytes], Collection[bytes]]:
         """The names in the directory, and those of its whiteouts (devices 0:0) among them.
@@ -290,28 +302,33 @@ class Directory:
         Both are in byte order.
         """
         special = NameSorter()
-        names = sort_names(self._scan(special))
+        names = sort_names(chain.from_iterable(self._scan(special)))
         return names, keep_names(filter(self._is_device_whiteout, special.sorted()))
 
     def _is_device_whiteout(self, name: bytes) -> bool:
         status = self.lstat(name)
         return status is not None and is_whiteout_device(status)
 
-    def _scan(self, special: NameSorter | None = None) -> Iterator[bytes]:
-        """All names; *special* takes those that are neither files, directories nor symlinks."""
+    def _scan(self, special: NameSorter | None = None) -> Iterator[Collection[bytes]]:
+        """All names, some at a time; *special* takes what is no file, directory or symlink."""
         irregular: set[bytes] = set()
+        directories: set[bytes] = set()
         with self._entries() as entries:
-            for entry in entries:
-                name = os.fsencode(entry.name)
-                if not entry.is_file(follow_symlinks=False):
+            while batch := list(islice(entries, _BATCH)):
+                yield [os.fsencode(entry.name) for entry in batch]
+                for entry in batch:
+                    if entry.is_file(follow_symlinks=False):
+                        continue
+                    name = os.fsencode(entry.name)
                     if len(irregular) < _MAX_REMEMBERED:
                         irregular.add(name)
-                    if special is not None and not (
-                        entry.is_dir(follow_symlinks=False) or entry.is_symlink()
-                    ):
+                    if entry.is_dir(follow_symlinks=False):
+                        if len(irregular) < _MAX_REMEMBERED:
+                            directories.add(name)
+                    elif special is not None and not entry.is_symlink():
                         special.add(name)
-                yield name
         self._irregular = irregular if len(irregular) < _MAX_REMEMBERED else None
+        self._directories = directories
 
     def _entries(
         self,
@@ -320,19 +337,24 @@ class Directory:
         descriptor = self.descriptor()
         return os.scandir(descriptor if _NAMES_AS_TEXT else b"/proc/self/fd/%d" % descriptor)
 
-    def expect(self, lookups: int) -> bool:
+    def expect(self, lookups: int) -> Collection[bytes] | None:
         """Prepare for that many calls of :meth:`lstat`, many of them for names that do not exist.
 
         The directory is listed, unless it is very long, or much longer than what is looked for in
-        it. Gives whether it was.
+        it: then the answer is None.
         """
         longest = min(2 * lookups, _MAX_KNOWN)
+        known: Collection[bytes]
         with self._entries() as entries:
-            names = sort_names(os.fsencode(entry.name) for entry in islice(entries, longest + 1))
-        if len(names) > longest:
-            return False
-        self._known = lookup_in(names)
-        return True
+            some = islice(entries, longest + 1)
+            if longest <= _BATCH:
+                known = {os.fsencode(entry.name) for entry in some}
+            else:
+                known = lookup_in(sort_names(os.fsencode(entry.name) for entry in some))
+        if len(known) > longest:
+            return None
+        self._known = known
+        return known
 
     def expect_only(self, names: Collection[bytes]) -> None:
         """Prepare for calls of :meth:`lstat` where *names* are all that there are."""
@@ -551,6 +573,27 @@ class Directory:
     def attribute(self, name: bytes, attribute: str) -> bytes | None:
         """The value of one extended attribute of *name*, None where there is none."""
         return xattrs.get(self.path_of(name), attribute)
+
+    def holds_directory(self, name: bytes) -> bool:
+        """Whether *name* was listed as a directory; not every one is remembered."""
+        return name in self._directories
+
+    def plain_status(self) -> os.stat_result | None:
+        """The status of the directory itself as the container sees it, if there is no more to it.
+
+        None where it has attributes that matter to a layer, or an owner without an id in the
+        container.
+        """
+        descriptor = self.descriptor()
+        attributes = xattrs.names(descriptor)
+        if attributes and any(map(xattrs.matters, attributes)):
+            return None
+        status = os.fstat(descriptor)
+        if self.idmap is not None:
+            status = self.idmap.to_container(status)
+            if OVERFLOW_ID in (status.st_uid, status.st_gid):
+                return None
+        return status
 
     def own_status(self) -> os.stat_result:
         """The status of the directory itself."""

@@ -29,7 +29,9 @@ from whiteout.verity import problem_of
 
 _PLAIN = Marks.PLAIN
 #: From how many look-ups on it pays to list the directory of each layer first.
-_MANY_LOOKUPS = 8
+_MANY_LOOKUPS = 4
+#: Up to how many it pays to remember which part has which name.
+_FEW_LOOKUPS = 1 << 10
 
 
 class Part(NamedTuple):
@@ -38,6 +40,13 @@ class Part(NamedTuple):
     layer: int
     marks: Marks
     directory: Directory
+
+
+class PlainChild(NamedTuple):
+    """A directory that is made of plain ones, and its status; None where no part has it."""
+
+    directory: MergedDirectory
+    status: os.stat_result | None
 
 
 class MergedView:
@@ -114,11 +123,12 @@ class MergedView:
 class MergedDirectory:
     """One directory of the view: the parts of it, topmost first."""
 
-    __slots__ = ("parts", "view")
+    __slots__ = ("_topmost_with", "parts", "view")
 
     def __init__(self, view: MergedView, parts: tuple[Part, ...]) -> None:
         self.view = view
         self.parts = parts
+        self._topmost_with: dict[bytes, int] | None = None
 
     def top(self) -> MergedDirectory:
         """The directory as its topmost layer alone holds it."""
@@ -144,8 +154,46 @@ class MergedDirectory:
         """
         if lookups < _MANY_LOOKUPS:
             return not self.parts
-        listed = [part.directory.expect(lookups) for part in self.parts]
-        return all(listed)
+        known = [part.directory.expect(lookups) for part in self.parts]
+        if None in known:
+            return False
+        if len(known) > 1 and lookups <= _FEW_LOOKUPS:
+            self._topmost_with = first = {}
+            for position in reversed(range(len(known))):
+                first.update(dict.fromkeys(known[position] or (), position))
+        return True
+
+    def holds_directory(self, name: bytes) -> bool:
+        """Whether *name* was listed as a directory in the topmost part."""
+        return self.parts[0].directory.holds_directory(name)
+
+    def plain_child(self, name: bytes) -> PlainChild | None:
+        """The directory *name*, where each part that has the name has a plain directory; else None.
+
+        What :meth:`lookup` and :meth:`Node.open_directory` give, in fewer steps. None also where
+        one of them cannot be read.
+        """
+        parts: list[Part] = []
+        shown: os.stat_result | None = None
+        for layer, marks, directory in self.parts:
+            if directory.surely_lacks(name):
+                continue
+            child = directory.child(name)
+            try:
+                status = child.plain_status()
+            except FileNotFoundError:
+                continue
+            except (OSError, ReadError):
+                break
+            parts.append(Part(layer, marks, child))
+            if status is None:
+                break
+            shown = shown or status
+        else:
+            return PlainChild(MergedDirectory(self.view, tuple(parts)), shown)
+        for part in parts:
+            part.directory.close()
+        return None
 
     def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
         """The first of *names* in the topmost part, where they are plain files.
@@ -163,6 +211,8 @@ class MergedDirectory:
 
     def surely_lacks(self, name: bytes) -> bool:
         """Whether it is known without a look that no part has *name* (:meth:`expect`)."""
+        if self._topmost_with is not None:
+            return name not in self._topmost_with
         return all(part.directory.surely_lacks(name) for part in self.parts)
 
     def count_same_files(self, base: MergedDirectory, names: Sequence[bytes]) -> int:
@@ -181,15 +231,21 @@ class MergedDirectory:
         Raises:
             OSError: a layer cannot be read.
         """
-        for part in self.parts:
+        for part in self.parts[self._first_with(name) :]:
             found = part.directory.lstat(name)
             if found is not None:
                 return told_apart(found, status)
         return True
 
+    def _first_with(self, name: bytes) -> int:
+        """The position of the first part that may have *name*."""
+        if self._topmost_with is None:
+            return 0
+        return self._topmost_with.get(name, len(self.parts))
+
     def lookup(self, name: bytes) -> Node | None:
         """What the view shows as *name*, or None where there is nothing or a whiteout."""
-        for position in range(len(self.parts)):
+        for position in range(self._first_with(name), len(self.parts)):
             node = self._node(position, name)
             if node is not None:
                 return None if node.is_whiteout(node.part.marks) else node

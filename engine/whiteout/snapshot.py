@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.differ import (
     Finding,
+    PlainDirectory,
     PlainFiles,
     Rules,
     Standing,
@@ -188,8 +189,11 @@ class Snapshot(NamedTuple):
                 yield from (finding.verdict for finding in walk(root))
                 return
             for found in walk_changes(root):
-                if not isinstance(found, Finding):
+                if isinstance(found, list):
                     yield from found
+                elif isinstance(found, PlainDirectory):
+                    if found.recorded:
+                        yield found.verdict
                 elif found.verdict.kind is not None or found.verdict.reason is Reason.UNREADABLE:
                     yield found.verdict
 
@@ -239,7 +243,7 @@ class Snapshot(NamedTuple):
     @contextmanager
     def findings_in_rows(
         self, cancel: CancelToken = NEVER
-    ) -> Iterator[Iterator[Finding | PlainFiles]]:
+    ) -> Iterator[Iterator[Finding | PlainDirectory | PlainFiles]]:
         """As :meth:`findings` for who reads every content: plain files that are added come read.
 
         Raises:
