@@ -15,8 +15,7 @@ The names below are loaded when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+from whiteout.typed import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -76,6 +75,8 @@ __all__ = sorted([*_MODULES, "__version__"])
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
+        from importlib import import_module
+
         return getattr(import_module(f"whiteout.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

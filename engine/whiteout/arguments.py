@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from typing import NoReturn
 
 from whiteout.display import display_text
 from whiteout.errors import UsageError
+from whiteout.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _TARGET = """\
 TARGET is the mount point of an overlay, an upper directory whose lower directories are named with

@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
 
 from whiteout import __version__
 from whiteout.arguments import parse
 from whiteout.display import display_path, display_text
 from whiteout.errors import UsageError, WhiteoutError, read_error, reason_of
+from whiteout.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from whiteout.export import ExportResult, Progress
     from whiteout.idmap import IdMap
     from whiteout.sinks.model import Step
@@ -45,15 +47,17 @@ def run(arguments: Sequence[str], open_app: OpenApp) -> int:
     try:
         if arguments[:1] == ["__complete"]:
             return _complete(arguments[1:])
-        options = parse(arguments, __version__)
-        if options.command in _COMMANDS:
-            status = _COMMANDS[options.command](options)
+        try:
+            options = parse(arguments, __version__)
+        except SystemExit:  # argparse, after printing help or the version
+            status = 0
         else:
-            status = (_demo if options.command == "demo" else _open)(options, open_app)
+            if options.command in _COMMANDS:
+                status = _COMMANDS[options.command](options)
+            else:
+                status = (_demo if options.command == "demo" else _open)(options, open_app)
         sys.stdout.flush()
         return status
-    except SystemExit as done:  # argparse, after printing help or the version
-        return done.code if isinstance(done.code, int) else 0
     except BrokenPipeError:
         _silence(sys.stdout)
         return 1
@@ -338,7 +342,7 @@ def _findings(options: Namespace) -> int:
 def _export(options: Namespace) -> int:
     import signal
 
-    from whiteout.export import DEFAULT_TAG, default_store_path, export_to_file, export_to_store
+    from whiteout.export import DEFAULT_TAG, export_to_file, export_to_store
     from whiteout.mediatypes import check_level, check_media_type, media_type_of
     from whiteout.report import export_object, json_line
 
@@ -372,6 +376,7 @@ def _export(options: Namespace) -> int:
             )
         else:
             from whiteout.contentstore import ContentStore
+            from whiteout.layoutfiles import default_store_path
 
             result = export_to_store(
                 snapshot,
@@ -555,7 +560,7 @@ class _ProgressLine:
 def _verify(options: Namespace) -> int:
     from whiteout.contentstore import ContentStore
     from whiteout.digests import check_digest
-    from whiteout.export import default_store_path
+    from whiteout.layoutfiles import default_store_path
     from whiteout.report import json_line, verification_object
     from whiteout.verify import verify_blob
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.cancel import CancelToken
+from whiteout.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from whiteout.merged import Node

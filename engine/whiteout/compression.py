@@ -7,13 +7,12 @@ processor give the same blob, whatever the number of threads.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.errors import StoreError
 from whiteout.mediatypes import GZIP, TAR, ZSTD, check_level
+from whiteout.typed import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -206,6 +205,8 @@ def _refused(name: str) -> Iterator[bytes]:
 
 
 def _gzip_chunks(source: _Input) -> Iterator[bytes]:
+    import zlib
+
     data = source.some()
     while data:
         member = zlib.decompressobj(16 + zlib.MAX_WBITS)

@@ -16,7 +16,6 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from whiteout.demorows import (
     LESSONS,
@@ -39,6 +38,7 @@ from whiteout.errors import RefusedError, UsageError, WhiteoutError, reason_of
 from whiteout.marks import TRUSTED_PREFIX, USER_PREFIX
 from whiteout.mounts import Mount, MountPair, mounts_to_json
 from whiteout.privileges import can_read_trusted
+from whiteout.typed import TYPE_CHECKING
 from whiteout.xattrs import CAPABILITY
 
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from itertools import chain, islice, takewhile
-from typing import NamedTuple, TypeVar
 
 from whiteout.cancel import CancelToken
 from whiteout.comparison import compare, compare_directories_only, same_directory
@@ -33,7 +32,15 @@ from whiteout.layers import Directories, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks
 from whiteout.merged import MergedDirectory, MergedView, Node
 from whiteout.names import NameSorter, lookup_in, union
+from whiteout.typed import TYPE_CHECKING, NamedTuple
 from whiteout.verdicts import ChangeKind, Method, Opaque, Reason, Verdict
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    #: What comes in rows for plain files, and what comes for a directory's entries altogether.
+    _Plain = TypeVar("_Plain")
+    _Found = TypeVar("_Found")
 
 # What most entries need: a member looked up in its Enum costs 0.2 µs in Python 3.11.
 _ADD, _MODIFY = ChangeKind.ADD, ChangeKind.MODIFY
@@ -43,11 +50,6 @@ _NOT_OPAQUE = Opaque.NO
 _PLAIN = Marks.PLAIN
 #: Of how many names at once it is asked whether they are plain files.
 _LONGEST_ROW = 256
-
-
-#: What comes in rows for plain files, and what comes for a directory's entries altogether.
-_Plain = TypeVar("_Plain")
-_Found = TypeVar("_Found")
 
 
 class Rules(Enum):

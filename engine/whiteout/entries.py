@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from enum import Enum
-from typing import NamedTuple, cast
+
+from whiteout.typed import NamedTuple, cast
 
 
 class EntryType(Enum):

@@ -11,7 +11,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.compression import open_compressor
@@ -22,19 +21,21 @@ from whiteout.durable import start_writeback, write_all
 from whiteout.errors import RefusedError
 from whiteout.layerentries import LayerPlan
 from whiteout.layers import Marks
-from whiteout.layoutfiles import default_store_path as default_store_path
 from whiteout.mediatypes import TAR, check_level
 from whiteout.outfile import file_target, write_error
-from whiteout.pipeline import Stage
+from whiteout.pipeline import LITTLE, Stage
 from whiteout.privileges import TRUSTED_HIDDEN
 from whiteout.snapshot import Snapshot
 from whiteout.tarwriter import TarWriter
+from whiteout.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from whiteout.contentstore import ContentStore, Descriptor
     from whiteout.ingest import IngestStatus
 
 DEFAULT_TAG = "latest"
+#: Bytes that are compressed sooner than a thread is there.
+_LITTLE_TO_COMPRESS = 1 << 16
 
 
 class Progress(NamedTuple):
@@ -248,8 +249,9 @@ class _LayerStream:
         self._report()
 
     def _run(self, snapshot: Snapshot) -> None:
+        little = LITTLE if self._hash is None else _LITTLE_TO_COMPRESS
         with (
-            Stage("compress", self._compressor.write) as self._compressing,
+            Stage("compress", self._compressor.write, little=little) as self._compressing,
             Stage("diffid", self._hash.update if self._hash else _ignore) as self._hashing,
             snapshot.findings_in_rows(self._cancel) as findings,
         ):

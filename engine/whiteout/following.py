@@ -7,8 +7,7 @@ that whoever wrote the layer may not have been allowed to read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from whiteout.typed import TYPE_CHECKING, NamedTuple
 from whiteout.verity import Verity
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from zlib_ng import zlib_ng
+
+from whiteout.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor

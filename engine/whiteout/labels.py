@@ -12,11 +12,11 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from whiteout.display import display_path, display_text
 from whiteout.durable import store_error
 from whiteout.errors import StoreError, UsageError
+from whiteout.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3

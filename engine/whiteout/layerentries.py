@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from whiteout.differ import Finding, PlainDirectory, PlainFiles
 from whiteout.display import display_path
 from whiteout.errors import ReadError, read_error
 from whiteout.merged import Node
 from whiteout.tarheader import TarHeader, TypeFlag
+from whiteout.typed import NamedTuple
 from whiteout.verdicts import ChangeKind, Reason
 
 WHITEOUT_PREFIX = b".wh."

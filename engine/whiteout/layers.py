@@ -17,7 +17,6 @@ from collections.abc import Collection, Iterator, Sequence
 from enum import Flag
 from itertools import chain, islice
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from whiteout import xattrs
 from whiteout.cancel import NEVER
@@ -28,6 +27,7 @@ from whiteout.entries import OVERFLOW_ID, is_whiteout_device
 from whiteout.errors import ReadError, SnapshotChanged, changed_size, read_error
 from whiteout.layerroots import mount_points, open_root
 from whiteout.names import NameSorter, keep_names, lookup_in, sort_names
+from whiteout.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
 
 from whiteout.display import display_name, display_path
 from whiteout.entries import is_whiteout_device
 from whiteout.errors import ReadError
 from whiteout.layers import Directory, Marks
+from whiteout.typed import NamedTuple
 from whiteout.verity import is_malformed
 
 TRUSTED_PREFIX = "trusted.overlay."

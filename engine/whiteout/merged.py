@@ -14,7 +14,6 @@ import stat
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from heapq import merge
-from typing import NamedTuple
 
 from whiteout import xattrs
 from whiteout.comparison import told_apart
@@ -25,6 +24,7 @@ from whiteout.following import FOLLOW_ALL, Following
 from whiteout.layers import Directories, Directory, Layer, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks, has_whiteout, read_marks, redirected
 from whiteout.names import keep_names, lookup_in
+from whiteout.typed import NamedTuple
 from whiteout.verity import problem_of
 
 _PLAIN = Marks.PLAIN

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
-from heapq import merge
 from itertools import chain, islice
 
 #: So many names and more are packed.
@@ -45,6 +44,8 @@ def lookup_in(names: Collection[bytes]) -> Collection[bytes]:
 def union(one: Collection[bytes], other: Collection[bytes]) -> Iterable[bytes]:
     """The names in *one* or *other*, both of them in byte order, in byte order."""
     if isinstance(one, _PackedNames) or isinstance(other, _PackedNames):
+        from heapq import merge
+
         return _without_repetition(merge(one, other))
     return sorted({*one, *other})
 
@@ -85,6 +86,8 @@ class NameSorter:
         self._names, self._runs = [], []
         if not runs:
             return names
+        from heapq import merge
+
         return _PackedNames(merge(names, *(each.drain() for each in runs)))
 
 

@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.differ import Rules
 from whiteout.display import display_path, display_text
@@ -23,6 +22,7 @@ from whiteout.privileges import TRUSTED_HIDDEN, can_read_trusted
 from whiteout.snapshot import Snapshot
 from whiteout.sources.root import HOST, Root
 from whiteout.sources.stack import LayerStack, StackLayer
+from whiteout.typed import TYPE_CHECKING, NamedTuple
 from whiteout.verdicts import Method
 
 if TYPE_CHECKING:

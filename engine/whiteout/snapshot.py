@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.differ import (
@@ -32,6 +31,7 @@ from whiteout.errors import NotFound, ReadError
 from whiteout.following import FOLLOW_ALL, Following
 from whiteout.layers import Directories, Layer
 from whiteout.merged import MergedView
+from whiteout.typed import TYPE_CHECKING, NamedTuple
 from whiteout.verdicts import Method, Reason, Verdict
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import zlib
 from enum import Enum
-from typing import NamedTuple
+
+from whiteout.typed import NamedTuple
 
 BLOCK = 512
 #: What ends an archive: exactly two blocks of zeros.

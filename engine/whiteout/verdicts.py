@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import stat
 from enum import Enum
-from typing import NamedTuple
 
 from whiteout.comparison import Comparison, Fact
 from whiteout.entries import Entry, is_whiteout_device
+from whiteout.typed import NamedTuple
 
 
 class ChangeKind(Enum):

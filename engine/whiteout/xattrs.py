@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import NamedTuple
+
+from whiteout.typed import NamedTuple
 
 CAPABILITY = "security.capability"
 #: The errors of a file that has no attributes, or not the one that was asked for.

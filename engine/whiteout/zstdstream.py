@@ -11,9 +11,10 @@ the time. Samples of what went before tell. Each change of level begins another 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import zstandard
+
+from whiteout.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Protocol

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from whiteout_tui.main import main
+from whiteout_tui.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

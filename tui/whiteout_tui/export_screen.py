@@ -13,7 +13,8 @@ from textual.widgets import Input, Label, Static
 from whiteout.display import display_text
 from whiteout.errors import WhiteoutError
 from whiteout.estimate import Estimate, estimate_layer
-from whiteout.export import check_exportable, default_store_path
+from whiteout.export import check_exportable
+from whiteout.layoutfiles import default_store_path
 from whiteout.mediatypes import COMPRESSIONS, media_type_of
 from whiteout.snapshot import Snapshot
 from whiteout_tui.actions import Scope, bindings

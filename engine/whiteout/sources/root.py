@@ -11,9 +11,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from whiteout.errors import ReadError, read_error
+from whiteout.typed import NamedTuple
 
 _MAX_SYMLINKS = 40
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
 
 from whiteout.following import FOLLOW_ALL, Following
 from whiteout.layers import HasDirectories, Marks
+from whiteout.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from whiteout.idmap import IdMap
