@@ -474,6 +474,7 @@ def bytes_written(process: int) -> int:
         ("<&- 2>&-", ("export", "-o", "LAYER"), 0),
         ("<&-", ("changes", "--mounts", "-"), 1),
         ("> /dev/full", ("changes",), 1),
+        ("> /dev/full", ("changes", "--help"), 1),
         ("> /dev/full", ("export", "-o", "-"), 1),
     ],
 )

@@ -13,6 +13,8 @@ from whiteout.typed import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from _typeshed import SupportsWrite
+
 _TARGET = """\
 TARGET is the mount point of an overlay, an upper directory whose lower directories are named with
 --lower, what 'whiteout list' shows, such as containerd://default/KEY, or an image in a file:
@@ -69,10 +71,13 @@ def _columns() -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence."""
+    """A parser whose errors are one sentence, and whose help is not lost without a word."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{display_text(message)}; see '{self.prog} --help'")
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        print(self.format_help(), end="", file=file)
 
 
 def parse(arguments: Sequence[str], version: str) -> argparse.Namespace:

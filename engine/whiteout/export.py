@@ -240,7 +240,7 @@ class _LayerStream:
 
     def run(self, snapshot: Snapshot) -> None:
         """Write everything."""
-        with Stage("write", self._write_compressed) as self._writing:
+        with Stage(self._write_compressed) as self._writing:
             self._run(snapshot)
             self._compressor.close()
         self.entries = self._writer.entries
@@ -251,8 +251,8 @@ class _LayerStream:
     def _run(self, snapshot: Snapshot) -> None:
         little = LITTLE if self._hash is None else _LITTLE_TO_COMPRESS
         with (
-            Stage("compress", self._compressor.write, little=little) as self._compressing,
-            Stage("diffid", self._hash.update if self._hash else _ignore) as self._hashing,
+            Stage(self._compressor.write, little=little) as self._compressing,
+            Stage(self._hash.update if self._hash else _ignore) as self._hashing,
             snapshot.findings_in_rows(self._cancel) as findings,
         ):
             self._write_all(snapshot, findings)

@@ -13,8 +13,7 @@ from types import TracebackType
 from whiteout.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import queue
-    import threading
+    from queue import SimpleQueue
     from typing import Self
 
 Chunk = bytes | bytearray | memoryview
@@ -32,16 +31,20 @@ class Stage:
     until everything is done. An error of *work* is raised again by :meth:`put` or at the end.
     """
 
+    # A signal may raise in whoever feeds the stage, at any moment. So all that is waited for are
+    # queues, which stay whole then; the locks of a threading.Thread may be let go twice, or never.
+
     def __init__(
-        self, name: str, work: Callable[[Chunk], object], *, little: int = LITTLE, depth: int = 4
+        self, work: Callable[[Chunk], object], *, little: int = LITTLE, depth: int = 4
     ) -> None:
-        self._name = name
         self._work = work
         self._little = little
         self._depth = depth
+        self._queue: SimpleQueue[Chunk | None] | None = None
+        self._begun = False
+        """Whether a thread is sure to tell its end."""
         self._error: BaseException | None = None
         self._dropping = False
-        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -53,44 +56,46 @@ class Stage:
         trace: TracebackType | None,
     ) -> None:
         self._dropping = error is not None
-        if self._thread is not None:
+        if self._queue is not None:
             self._queue.put(None)
-            if self._thread.is_alive():  # it is not yet, where a signal raised as it began
-                self._thread.join()
+        if self._begun:
+            self._end.get()
         if error is None:
             self._raise()
 
     def put(self, chunk: Chunk) -> None:
         """Hand over *chunk*, which must not change any more; waits while the stage is behind."""
-        if self._thread is None:
+        queue = self._queue
+        if queue is None:
             self._little -= len(chunk)
             if self._little >= 0:
                 self._work(chunk)
                 return
-            self._start()
+            queue = self._begin()
         self._raise()
         self._room.get()
-        self._queue.put(chunk)
+        queue.put(chunk)
 
-    def _start(self) -> None:
-        import queue
-        import threading
+    def _begin(self) -> SimpleQueue[Chunk | None]:
+        from _thread import start_new_thread
+        from queue import SimpleQueue
 
-        self._queue: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
-        # no semaphore, whose lock may be let go twice when a signal raises within it
-        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
         for _ in range(self._depth):
             self._room.put(None)
-        thread = threading.Thread(target=self._run, name=f"whiteout-{self._name}", daemon=True)
-        self._thread = thread
-        thread.start()
+        self._end: SimpleQueue[None] = SimpleQueue()
+        queue: SimpleQueue[Chunk | None] = SimpleQueue()
+        self._queue = queue
+        start_new_thread(self._run, (queue,))
+        self._begun = True
+        return queue
 
     def _raise(self) -> None:
         if self._error is not None:
             raise self._error
 
-    def _run(self) -> None:
-        while (chunk := self._queue.get()) is not None:
+    def _run(self, queue: SimpleQueue[Chunk | None]) -> None:
+        while (chunk := queue.get()) is not None:
             try:
                 if self._error is None and not self._dropping:
                     self._work(chunk)
@@ -98,3 +103,4 @@ class Stage:
                 self._error = error
             finally:
                 self._room.put(None)
+        self._end.put(None)
