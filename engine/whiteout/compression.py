@@ -7,6 +7,7 @@ processor give the same blob, whatever the number of threads.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 
 from whiteout.cancel import NEVER, CancelToken
@@ -205,8 +206,6 @@ def _refused(name: str) -> Iterator[bytes]:
 
 
 def _gzip_chunks(source: _Input) -> Iterator[bytes]:
-    import zlib
-
     data = source.some()
     while data:
         member = zlib.decompressobj(16 + zlib.MAX_WBITS)
