@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
-from whiteout.display import display_text
-from whiteout.errors import UsageError
+from whiteout import __version__
+from whiteout.plainline import PlainLine
 from whiteout.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Protocol, TypeVar
 
-    from _typeshed import SupportsWrite
+    from whiteout.argumentparser import Parser
+
+    _Parser = TypeVar("_Parser", Parser, PlainLine)
+    #: Makes what is told of a command's arguments, of name, description and the end of the help.
+    _Make = Callable[..., _Parser]
+
+    class _Command(Protocol):
+        def __call__(self, make: _Make[_Parser]) -> _Parser: ...
+
 
 _TARGET = """\
 TARGET is the mount point of an overlay, an upper directory whose lower directories are named with
@@ -36,8 +43,6 @@ keeps of an image: environment, command, labels, history; with --base the layers
 taken as they are: oci:DIR[:TAG] or docker://HOST/REPOSITORY[:TAG]. Its times are 1970, or
 SOURCE_DATE_EPOCH, so that the same snapshot gives the same image."""
 
-_EXIT = "Exit status: 0 done, 1 failed, 2 wrong usage."
-
 _COMMANDS = """\
 commands:
   list       print what can be opened on this host
@@ -53,34 +58,7 @@ commands:
 'whiteout COMMAND --help' tells more. A directory named like a command is given as ./NAME."""
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help as wide as the terminal. Asked of shutil, the width would cost a slower start."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_columns() - 2)
-
-
-def _columns() -> int:
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
-        return int(columns)
-    try:
-        return os.get_terminal_size().columns or 80
-    except OSError:
-        return 80
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, and whose help is not lost without a word."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{display_text(message)}; see '{self.prog} --help'")
-
-    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
-        print(self.format_help(), end="", file=file)
-
-
-def parse(arguments: Sequence[str], version: str) -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> SimpleNamespace:
     """Read a command line; ``command`` of the result is empty for opening the app.
 
     Raises:
@@ -89,23 +67,16 @@ def parse(arguments: Sequence[str], version: str) -> argparse.Namespace:
     """
     words = list(arguments)
     command = words.pop(0) if words and words[0] in _PARSERS else ""
-    parser = _PARSERS[command](version)
-    options = parser.parse_intermixed_args(words)
+    options = _PARSERS[command](PlainLine).read(words)
+    if options is None:
+        from whiteout.argumentparser import Parser
+
+        options = SimpleNamespace(**vars(_PARSERS[command](Parser).parse_intermixed_args(words)))
     options.command = command
     return options
 
 
-def _parser(name: str, description: str, epilog: str = "") -> _Parser:
-    return _Parser(
-        prog=f"whiteout {name}".strip(),
-        description=description,
-        epilog="\n\n".join(filter(None, (epilog, _EXIT))),
-        formatter_class=_Formatter,
-        allow_abbrev=False,
-    )
-
-
-def _add_snapshot(parser: _Parser, words: str = "TARGET") -> None:
+def _add_snapshot(parser: Parser | PlainLine, words: str = "TARGET") -> None:
     parser.add_argument("words", nargs="*", metavar=words, help="the snapshot; see below")
     parser.add_argument(
         "--lower",
@@ -168,7 +139,7 @@ def _add_snapshot(parser: _Parser, words: str = "TARGET") -> None:
     )
 
 
-def _add_root(parser: _Parser) -> None:
+def _add_root(parser: Parser | PlainLine) -> None:
     parser.add_argument(
         "--root",
         metavar="DIR",
@@ -176,8 +147,8 @@ def _add_root(parser: _Parser) -> None:
     )
 
 
-def _app(version: str) -> _Parser:
-    parser = _parser(
+def _app(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "",
         "Look into an overlayfs snapshot: what changed, why, and the layer that it becomes.\n"
         "Without TARGET, pick from what is on this host.",
@@ -185,12 +156,12 @@ def _app(version: str) -> _Parser:
     )
     _add_snapshot(parser)
     parser.add_argument("--store", metavar="DIR", help="where the app exports layers to")
-    parser.add_argument("--version", action="version", version=f"whiteout {version}")
+    parser.add_argument("--version", action="version", version=f"whiteout {__version__}")
     return parser
 
 
-def _list(_: str) -> _Parser:
-    parser = _parser(
+def _list(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "list",
         "Print what can be opened on this host: overlay mounts, containers, images, snapshots and\n"
         "build steps, as their engines name them. With TARGET, print its layers, topmost first.",
@@ -208,8 +179,8 @@ def _list(_: str) -> _Parser:
     return parser
 
 
-def _changes(_: str) -> _Parser:
-    parser = _parser(
+def _changes(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "changes",
         "Print what the snapshot changed, in the order of the layer: a line 'A /path' (added),\n"
         "'M /path' (modified), 'D /path' (deleted), 'U /path' (unchanged name of a hard-linked\n"
@@ -225,8 +196,8 @@ def _changes(_: str) -> _Parser:
     return parser
 
 
-def _explain(_: str) -> _Parser:
-    parser = _parser(
+def _explain(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "explain",
         "Print the steps that led to the verdict on PATH, a path within the snapshot.",
         _TARGET,
@@ -236,8 +207,8 @@ def _explain(_: str) -> _Parser:
     return parser
 
 
-def _totals(_: str) -> _Parser:
-    parser = _parser(
+def _totals(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "totals",
         "Print the entries of each kind, the bytes of content added, modified and removed, and\n"
         "the largest directories and files. Sizes are of regular files; a file with several\n"
@@ -252,8 +223,8 @@ def _totals(_: str) -> _Parser:
     return parser
 
 
-def _findings(_: str) -> _Parser:
-    parser = _parser(
+def _findings(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "findings",
         "Print what deserves attention: changes that the rules miss, what the layer will lose,\n"
         "rights gained, useless copies and whiteouts, marks of overlayfs that others fail on.\n"
@@ -265,8 +236,8 @@ def _findings(_: str) -> _Parser:
     return parser
 
 
-def _export(_: str) -> _Parser:
-    parser = _parser(
+def _export(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "export",
         "Write the layer into an OCI image layout, or just its blob with -o, and print its\n"
         "digests. --to writes an image to another place.",
@@ -288,7 +259,7 @@ def _export(_: str) -> _Parser:
     return parser
 
 
-def _add_sink(parser: _Parser) -> None:
+def _add_sink(parser: Parser | PlainLine) -> None:
     group = parser.add_argument_group("images")
     group.add_argument("--to", metavar="SINK", help="write an image there; see below")
     group.add_argument("--whole", action="store_true", help="export the layers below, too")
@@ -310,8 +281,8 @@ def _add_sink(parser: _Parser) -> None:
     group.add_argument("--plain-http", action="store_true", help="do without TLS to the registry")
 
 
-def _verify(_: str) -> _Parser:
-    parser = _parser(
+def _verify(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "verify", "Read a blob of a store again, recompute its digests, read every tar entry."
     )
     parser.add_argument("digest", metavar="DIGEST")
@@ -320,8 +291,8 @@ def _verify(_: str) -> _Parser:
     return parser
 
 
-def _demo(_: str) -> _Parser:
-    parser = _parser(
+def _demo(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "demo",
         "Build a small instructive snapshot in a temporary directory, as any user, and open it.",
     )
@@ -335,8 +306,8 @@ def _demo(_: str) -> _Parser:
     return parser
 
 
-def _completion(_: str) -> _Parser:
-    parser = _parser(
+def _completion(make: _Make[_Parser]) -> _Parser:
+    parser = make(
         "completion",
         "Print the script that completes commands, options and targets in a shell:\n"
         '  bash   eval "$(whiteout completion bash)"          in ~/.bashrc\n'
@@ -347,12 +318,14 @@ def _completion(_: str) -> _Parser:
     return parser
 
 
-def parsers() -> dict[str, argparse.ArgumentParser]:
+def parsers() -> dict[str, Parser]:
     """The parser of every command, by its name; that of the app is without one."""
-    return {name: make("") for name, make in _PARSERS.items()}
+    from whiteout.argumentparser import Parser
+
+    return {name: define(Parser) for name, define in _PARSERS.items()}
 
 
-_PARSERS = {
+_PARSERS: dict[str, _Command] = {
     "": _app,
     "list": _list,
     "changes": _changes,

@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain
-from types import FrameType
+from types import FrameType, SimpleNamespace
 
-from whiteout import __version__
 from whiteout.arguments import parse
 from whiteout.display import display_path, display_text
 from whiteout.errors import UsageError, WhiteoutError, read_error, reason_of
@@ -48,7 +46,7 @@ def run(arguments: Sequence[str], open_app: OpenApp) -> int:
         if arguments[:1] == ["__complete"]:
             return _complete(arguments[1:])
         try:
-            options = parse(arguments, __version__)
+            options = parse(arguments)
         except SystemExit:  # argparse, after printing help or the version
             status = 0
         else:
@@ -111,7 +109,7 @@ def _silence(stream: TextIO) -> None:
         os.close(devnull)
 
 
-def _open(options: Namespace, open_app: OpenApp) -> int:
+def _open(options: SimpleNamespace, open_app: OpenApp) -> int:
     root = _root(options)
     if not options.words and options.mounts is None and not options.lower:
         if options.layer is not None:
@@ -120,7 +118,7 @@ def _open(options: Namespace, open_app: OpenApp) -> int:
     return open_app(_snapshot(options), options.store, root, False)
 
 
-def _root(options: Namespace) -> Root:
+def _root(options: SimpleNamespace) -> Root:
     """The root directory below which sources look."""
     from whiteout.sources.root import HOST, Root
 
@@ -132,7 +130,7 @@ def _root(options: Namespace) -> Root:
     return Root(path)
 
 
-def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
+def _snapshot(options: SimpleNamespace, extra: Sequence[str] = ()) -> Snapshot:
     """The snapshot that the command line names; *extra* are the words that must follow TARGET."""
     from whiteout.opening import LayerRange, open_mounts, open_target
 
@@ -171,7 +169,7 @@ def _snapshot(options: Namespace, extra: Sequence[str] = ()) -> Snapshot:
     )
 
 
-def _idmap(options: Namespace) -> IdMap | None:
+def _idmap(options: SimpleNamespace) -> IdMap | None:
     if not options.uidmap and not options.gidmap:
         return None
     from whiteout.idmap import IdMap
@@ -205,14 +203,14 @@ def _complete(words: Sequence[str]) -> int:
     return 0
 
 
-def _completion(options: Namespace) -> int:
+def _completion(options: SimpleNamespace) -> int:
     from whiteout.completion import SCRIPTS
 
     print(SCRIPTS[options.shell], end="")
     return 0
 
 
-def _list(options: Namespace) -> int:
+def _list(options: SimpleNamespace) -> int:
     from whiteout.listing import (
         HEADER,
         LAYER_HEADER,
@@ -255,7 +253,7 @@ def _list(options: Namespace) -> int:
     return 0
 
 
-def _changes(options: Namespace) -> int:
+def _changes(options: SimpleNamespace) -> int:
     from whiteout.report import json_line, letter, verdict_object
     from whiteout.verdicts import Reason
 
@@ -290,7 +288,7 @@ def _tell_doubts(snapshot: Snapshot) -> None:
         print(f"whiteout: beware: {doubt}", file=sys.stderr)
 
 
-def _explain(options: Namespace) -> int:
+def _explain(options: SimpleNamespace) -> int:
     from whiteout.attributes import mark_lines
     from whiteout.report import inspection_object, json_line
     from whiteout.wording import explanation, method_sentence
@@ -307,7 +305,7 @@ def _explain(options: Namespace) -> int:
     return 0
 
 
-def _totals(options: Namespace) -> int:
+def _totals(options: SimpleNamespace) -> int:
     from whiteout.report import json_line, totals_object
     from whiteout.survey import survey
     from whiteout.surveywords import totals_lines
@@ -324,7 +322,7 @@ def _totals(options: Namespace) -> int:
     return 1 if totals.unreadable else 0
 
 
-def _findings(options: Namespace) -> int:
+def _findings(options: SimpleNamespace) -> int:
     from whiteout.report import json_line, remark_object
     from whiteout.survey import survey
     from whiteout.surveywords import finding_lines
@@ -339,7 +337,7 @@ def _findings(options: Namespace) -> int:
     return 1 if found.totals.unreadable else 0
 
 
-def _export(options: Namespace) -> int:
+def _export(options: SimpleNamespace) -> int:
     import signal
 
     from whiteout.export import DEFAULT_TAG, export_to_file, export_to_store
@@ -401,7 +399,7 @@ _OF_IMAGES = (
 )
 
 
-def _export_image(options: Namespace, media_type: str) -> int:
+def _export_image(options: SimpleNamespace, media_type: str) -> int:
     import signal
     from dataclasses import replace
 
@@ -557,7 +555,7 @@ class _ProgressLine:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def _verify(options: Namespace) -> int:
+def _verify(options: SimpleNamespace) -> int:
     from whiteout.contentstore import ContentStore
     from whiteout.digests import check_digest
     from whiteout.layoutfiles import default_store_path
@@ -580,7 +578,7 @@ def _verify(options: Namespace) -> int:
     return 0
 
 
-def _demo(options: Namespace, open_app: OpenApp) -> int:
+def _demo(options: SimpleNamespace, open_app: OpenApp) -> int:
     import signal
     from tempfile import mkdtemp
 
@@ -604,7 +602,7 @@ def _demo(options: Namespace, open_app: OpenApp) -> int:
         remove_demo(directory)
 
 
-_COMMANDS: dict[str, Callable[[Namespace], int]] = {
+_COMMANDS: dict[str, Callable[[SimpleNamespace], int]] = {
     "list": _list,
     "changes": _changes,
     "explain": _explain,
