@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from whiteout.cancel import NEVER
 from whiteout.differ import Finding, PlainDirectory, PlainFiles
 from whiteout.errors import ReadError, SnapshotChanged
+from whiteout.idmap import IdMap, IdRange
 from whiteout.layerentries import LayerPlan
 from whiteout.layers import Directories, Layer
 from whiteout.opening import open_pair
@@ -215,6 +216,96 @@ def test_rows_are_nothing_but_findings_read_ahead(kinds: dict[str, int], mode: i
             if kind == 5:
                 file.chmod(mode | 0o400)
         assert_same_tar(open_pair(os.fsencode(upper), [os.fsencode(lower)], userxattr=True), 0)
+
+
+#: What a layer may have under a name: nothing, a directory of some sort, or something else.
+_KINDS = (
+    "none",
+    "plain",
+    "plain",
+    "plain",
+    "mode",
+    "comment",
+    "opaque",
+    "whiteout",
+    "file",
+    "link",
+)
+_PLACES = [
+    f"{above}/{below}".strip("/") for above in ("a", "b", "c", "d", "e") for below in ("", "x")
+]
+
+
+def _put(place: Path, kind: str) -> None:
+    if kind == "none" or (place.parent.exists() and not place.parent.is_dir()):
+        return
+    if kind in ("file", "link", "whiteout"):
+        place.parent.mkdir(exist_ok=True)
+        if kind == "link":
+            place.symlink_to("a")
+            return
+        place.touch()
+        if kind == "whiteout":
+            os.setxattr(place, "user.overlay.whiteout", b"y")
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    write(place / kind, kind.encode())
+    if kind == "mode":
+        place.chmod(0o700)
+    elif kind == "comment":
+        os.setxattr(place, "user.comment", b"-")
+    elif kind == "opaque":
+        os.setxattr(place, "user.overlay.opaque", b"y")
+
+
+_LAYER = st.lists(st.sampled_from(_KINDS), min_size=len(_PLACES), max_size=len(_PLACES))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_LAYER, min_size=2, max_size=5), st.booleans())
+def test_plain_directories_are_nothing_but_findings(layers: list[list[str]], mapped: bool) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        places = [Path(directory, str(number)) for number in range(len(layers))]
+        for layer, kinds in zip(places, layers, strict=True):
+            layer.mkdir()
+            for place, kind in zip(_PLACES, kinds, strict=True):
+                if not (layer / place).parent.is_symlink():
+                    _put(layer / place, kind)
+        upper, *lower = map(os.fsencode, places)
+        snapshot = open_pair(upper, lower, userxattr=True)
+        if mapped:
+            ids = (IdRange(5, os.geteuid(), 1),), (IdRange(5, os.getegid(), 1),)
+            idmap = IdMap(*ids)
+            merged = tuple(layer._replace(idmap=idmap) for layer in snapshot.merged)
+            snapshot = snapshot._replace(merged=merged, base=merged[1:])
+        assert_same_tar(snapshot, 0)
+
+
+def test_plain_directories_are_found_without_a_finding(tmp_path: Path) -> None:
+    for layer in ("upper", "lower", "lowest"):
+        for name in ("both", "odd"):
+            write(tmp_path / layer / name / "below" / layer, b"content")
+    write(tmp_path / "upper" / "new" / "f", b"content")
+    (tmp_path / "upper" / "odd").chmod(0o700)
+    snapshot = open_pair(
+        os.fsencode(tmp_path / "upper"),
+        [os.fsencode(tmp_path / "lower"), os.fsencode(tmp_path / "lowest")],
+        userxattr=True,
+    )
+    with snapshot.findings_in_rows() as rows:
+        found = [
+            (row.path, row.recorded) if isinstance(row, PlainDirectory) else row.verdict.path
+            for row in rows
+            if not isinstance(row, PlainFiles)
+        ]
+    assert found == [
+        (b"/both", False),
+        (b"/both/below", False),
+        (b"/new", True),
+        b"/odd",
+        (b"/odd/below", False),
+    ]
+    assert_same_tar(snapshot, 3)
 
 
 _CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # cap_net_bind_service=ep

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     #: What comes in rows for plain files, and what comes for a directory's entries altogether.
     _Plain = TypeVar("_Plain")
+    _Row = TypeVar("_Row")
     _Found = TypeVar("_Found")
 
 # What most entries need: a member looked up in its Enum costs 0.2 µs in Python 3.11.
@@ -203,7 +204,7 @@ class Standing(ABC):
             ReadError: the directory cannot be listed.
             Cancelled: the token was cancelled.
         """
-        return self._in_rows(self._plain_verdicts)
+        return self._in_rows(self._plain_verdicts, list)
 
     def entries_in_rows(self) -> Iterator[Finding | PlainDirectory | PlainFiles]:
         """As :meth:`entries`, but plain files that are recorded and follow each other come in one
@@ -215,12 +216,13 @@ class Standing(ABC):
             SnapshotChanged: a plain file has not the size that it said.
             Cancelled: the token was cancelled.
         """
-        for found in self._in_rows(self._plain_files):
-            yield PlainFiles(self.path, found) if isinstance(found, list) else found
+        return self._in_rows(self._plain_files, lambda files: PlainFiles(self.path, files))
 
     def _in_rows(
-        self, plain_ones: Callable[[list[bytes]], list[_Plain]]
-    ) -> Iterator[Finding | PlainDirectory | list[_Plain]]:
+        self,
+        plain_ones: Callable[[list[bytes]], list[_Plain]],
+        row_of: Callable[[list[_Plain]], _Row],
+    ) -> Iterator[Finding | PlainDirectory | _Row]:
         """Findings, and between them rows of *plain_ones*: one for each of the first names."""
         names = iter(self.listing())
         next_names = list(islice(names, _LONGEST_ROW))
@@ -239,7 +241,7 @@ class Standing(ABC):
                 plain = plain_ones(row)
                 passed = len(plain)
                 if plain:
-                    yield plain
+                    yield row_of(plain)
             # What was read behind the end of a row is read again: never much more than was used.
             longest = min(2 * longest, _LONGEST_ROW) if passed == len(row) else max(1, passed)
             if not passed:
@@ -271,7 +273,7 @@ class Standing(ABC):
         above, layer = self.path + b"/", upper.parts[0].layer
         return [
             Verdict(above + name, _ADD, reason, Entry(status, layer), None, method)
-            for name, status in upper.plain_files(names)
+            for name, status, _ in upper.read_plain_files(names, content=False)
         ]
 
     def _count_same(self, names: list[bytes]) -> int:

@@ -62,8 +62,8 @@ class FuseDirectory(Directory):
     def child(self, name: bytes) -> Directory:
         return FuseDirectory(self._pool, self, name, self.idmap)
 
-    def plain_status(self) -> os.stat_result | None:
-        return None
+    def plain_child(self, name: bytes) -> None:
+        return None  # owner and mode are in attributes, and so are the marks
 
     def _scan(self, special: NameSorter | None = None) -> Iterator[Collection[bytes]]:
         special_on_disk = NameSorter()
@@ -141,11 +141,8 @@ class FuseDirectory(Directory):
     def open_listed_file(self, name: bytes) -> tuple[int, os.stat_result] | None:
         return None  # the status is not the whole truth here
 
-    def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
+    def read_plain_files(self, names: Sequence[bytes], *, content: bool = True) -> list[PlainFile]:
         return []  # for the same reason
-
-    def plain_files(self, names: Sequence[bytes]) -> list[tuple[bytes, os.stat_result]]:
-        return []
 
     def count_same_files(self, base: Directory, names: Sequence[bytes]) -> int:
         return 0

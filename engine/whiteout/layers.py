@@ -87,7 +87,8 @@ class Layer(NamedTuple):
 class PlainFile(NamedTuple):
     """A regular file of one name and without attributes that matter to a layer, with its content.
 
-    The status has the owners that the container sees.
+    The status has the owners that the container sees. The content is empty where only the rest was
+    asked for.
     """
 
     name: bytes
@@ -194,6 +195,11 @@ class Directories:
         while missing:
             missing.pop().descriptor()
         descriptor = self._opened(directory)
+        self.keep(directory, descriptor)
+        return descriptor
+
+    def keep(self, directory: Directory, descriptor: int) -> None:
+        """Close *descriptor*, with which *directory* was opened, when there are too many."""
         if self._may_be_casefolded and is_casefolded(descriptor):
             os.close(descriptor)
             raise ReadError(
@@ -204,13 +210,10 @@ class Directories:
         while len(self._open) >= self._limit:
             self._open.popitem(last=False)[0].close_descriptor()
         self._open[directory] = None
-        return descriptor
 
     def forget(self, directory: Directory) -> None:
-        """Close *directory* if it is open."""
-        if directory in self._open:
-            del self._open[directory]
-            directory.close_descriptor()
+        """Do not close *directory* any more."""
+        del self._open[directory]
 
     def _opened(self, directory: Directory) -> int:
         if directory.parent is None:
@@ -263,7 +266,9 @@ class Directory:
 
     def close(self) -> None:
         """Give the descriptor back; the directory may be used again."""
-        self._pool.forget(self)
+        if self._descriptor >= 0:
+            self._pool.forget(self)
+            self.close_descriptor()
 
     @property
     def path(self) -> bytes:
@@ -292,6 +297,34 @@ class Directory:
         """The directory *name* in this one; not opened yet."""
         return Directory(self._pool, self, name, self.idmap)
 
+    def plain_child(self, name: bytes) -> Directory | None:
+        """The directory *name*, opened; None where it has attributes that matter to a layer.
+
+        This is what most directories of most layers go through.
+        """
+        above = self._descriptor if self._descriptor >= 0 else self.descriptor()
+        descriptor = os.open(name, _DIRECTORY, dir_fd=above)
+        child = Directory(self._pool, self, name, self.idmap)
+        self._pool.keep(child, descriptor)
+        child._descriptor = descriptor
+        attributes = xattrs.names(descriptor)
+        if attributes and any(map(xattrs.matters, attributes)):
+            child.close()
+            return None
+        return child
+
+    def mapped_status(self) -> os.stat_result | None:
+        """The status of the directory itself as the container sees it.
+
+        None where it has no id for the owner or the group.
+        """
+        status = os.fstat(self.descriptor())
+        if self.idmap is not None:
+            status = self.idmap.to_container(status)
+            if OVERFLOW_ID in (status.st_uid, status.st_gid):
+                return None
+        return status
+
     def names(self) -> Collection[bytes]:
         """The names in the directory, in byte order."""
         return sort_names(chain.from_iterable(self._scan()))
@@ -313,22 +346,23 @@ class Directory:
         """All names, some at a time; *special* takes what is no file, directory or symlink."""
         irregular: set[bytes] = set()
         directories: set[bytes] = set()
+        self._irregular, self._directories = irregular, directories
         with self._entries() as entries:
             while batch := list(islice(entries, _BATCH)):
-                yield [os.fsencode(entry.name) for entry in batch]
                 for entry in batch:
                     if entry.is_file(follow_symlinks=False):
                         continue
                     name = os.fsencode(entry.name)
                     if len(irregular) < _MAX_REMEMBERED:
                         irregular.add(name)
+                    else:
+                        self._irregular = None
                     if entry.is_dir(follow_symlinks=False):
-                        if len(irregular) < _MAX_REMEMBERED:
+                        if len(directories) < _MAX_REMEMBERED:
                             directories.add(name)
                     elif special is not None and not entry.is_symlink():
                         special.add(name)
-        self._irregular = irregular if len(irregular) < _MAX_REMEMBERED else None
-        self._directories = directories
+                yield [os.fsencode(entry.name) for entry in batch]
 
     def _entries(
         self,
@@ -401,52 +435,27 @@ class Directory:
         os.close(descriptor)
         return None
 
-    def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
+    def read_plain_files(self, names: Sequence[bytes], *, content: bool = True) -> list[PlainFile]:
         """The first of *names*, in a row: as many as were listed as files and are plain ones.
 
-        It ends, possibly with none, before the first that is anything else, that is large, that
-        cannot be read, or when much has been read. Everything of a file comes through one
-        descriptor. This is what most files of most layers go through, so every step counts.
+        It ends, possibly with none, before the first that is anything else, that cannot be read,
+        and with *content* also before one that is large, or when much has been read; without, the
+        content is left out. Everything of a file comes through one descriptor. This is what most
+        files of most layers go through, so every step counts.
 
         Raises:
             SnapshotChanged: a file has not the size that it said.
         """
         found: list[PlainFile] = []
-        left = _MAX_PLAIN_ROW
-        for name, status, file in self._open_plain_files(names):
-            size = status.st_size
-            if size >= _MAX_PLAIN:
-                break
-            try:
-                content = os.read(file, size + 1)
-            except OSError:
-                break
-            if len(content) != size:
-                raise changed_size(self.path + b"/" + name, size, len(content))
-            found.append(PlainFile(name, status, content))
-            left -= size + _COST_OF_A_FILE
-            if left <= 0:
-                break
-        return found
-
-    def plain_files(self, names: Sequence[bytes]) -> list[tuple[bytes, os.stat_result]]:
-        """As :meth:`read_plain_files`, but without reading: the name and the status of each."""
-        return [(name, status) for name, status, _ in self._open_plain_files(names)]
-
-    def _open_plain_files(
-        self, names: Sequence[bytes]
-    ) -> Iterator[tuple[bytes, os.stat_result, int]]:
-        """The first of *names* that were listed as files and are plain ones, each open for reading
-        until the next is asked for.
-        """
         irregular, idmap, flags = self._irregular, self.idmap, _FILE | os.O_NOATIME
         if irregular is None:
-            return
+            return found
         directory = self.descriptor()
         has_attributes = True  # until the filesystem says otherwise
+        read, left = b"", _MAX_PLAIN_ROW
         for name in names:
             if name in irregular:
-                return
+                break
             try:
                 file = os.open(name, flags, dir_fd=directory)
             except PermissionError:  # O_NOATIME is for the owner alone
@@ -454,33 +463,44 @@ class Directory:
                 try:
                     file = os.open(name, flags, dir_fd=directory)
                 except OSError:
-                    return
+                    break
             except OSError:
-                return
+                break
             try:
                 status = os.fstat(file)
-                mode, _, _, links, _, _, _, _, _, _ = status
+                mode, _, _, links, _, _, size, _, _, _ = status
                 if mode & _TYPE_BITS != _REGULAR or links != 1:
-                    return
+                    break
                 if has_attributes:
                     try:
                         attributes = os.listxattr(file)
                     except OSError as error:
                         if error.errno not in xattrs.UNSUPPORTED:
-                            return
+                            break
                         has_attributes = False
                     else:
                         if attributes and any(map(xattrs.matters, attributes)):
-                            return
+                            break
                 if idmap is not None:
                     status = idmap.to_container(status)
                     if OVERFLOW_ID in (status.st_uid, status.st_gid):
-                        return
-                yield name, status, file
+                        break
+                if content:
+                    if size >= _MAX_PLAIN:
+                        break
+                    read = os.read(file, size + 1)
             except OSError:
-                return
+                break
             finally:
                 os.close(file)
+            if content:
+                if len(read) != size:
+                    raise changed_size(self.path + b"/" + name, size, len(read))
+                left -= size + _COST_OF_A_FILE
+            found.append(PlainFile(name, status, read))
+            if left <= 0:
+                break
+        return found
 
     def count_same_files(self, base: Directory, names: Sequence[bytes]) -> int:
         """How many of *names*, from the first on, are plain files here and the same in *base*.
@@ -577,23 +597,6 @@ class Directory:
     def holds_directory(self, name: bytes) -> bool:
         """Whether *name* was listed as a directory; not every one is remembered."""
         return name in self._directories
-
-    def plain_status(self) -> os.stat_result | None:
-        """The status of the directory itself as the container sees it, if there is no more to it.
-
-        None where it has attributes that matter to a layer, or an owner without an id in the
-        container.
-        """
-        descriptor = self.descriptor()
-        attributes = xattrs.names(descriptor)
-        if attributes and any(map(xattrs.matters, attributes)):
-            return None
-        status = os.fstat(descriptor)
-        if self.idmap is not None:
-            status = self.idmap.to_container(status)
-            if OVERFLOW_ID in (status.st_uid, status.st_gid):
-                return None
-        return status
 
     def own_status(self) -> os.stat_result:
         """The status of the directory itself."""

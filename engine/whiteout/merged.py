@@ -123,12 +123,12 @@ class MergedView:
 class MergedDirectory:
     """One directory of the view: the parts of it, topmost first."""
 
-    __slots__ = ("_topmost_with", "parts", "view")
+    __slots__ = ("_parts_with", "parts", "view")
 
     def __init__(self, view: MergedView, parts: tuple[Part, ...]) -> None:
         self.view = view
         self.parts = parts
-        self._topmost_with: dict[bytes, int] | None = None
+        self._parts_with: dict[bytes, list[int]] | None = None
 
     def top(self) -> MergedDirectory:
         """The directory as its topmost layer alone holds it."""
@@ -158,9 +158,11 @@ class MergedDirectory:
         if None in known:
             return False
         if len(known) > 1 and lookups <= _FEW_LOOKUPS:
-            self._topmost_with = first = {}
-            for position in reversed(range(len(known))):
-                first.update(dict.fromkeys(known[position] or (), position))
+            holders: dict[bytes, list[int]] = {}
+            for position, names in enumerate(known):
+                for name in names or ():
+                    holders.setdefault(name, []).append(position)
+            self._parts_with = holders
         return True
 
     def holds_directory(self, name: bytes) -> bool:
@@ -175,44 +177,36 @@ class MergedDirectory:
         """
         parts: list[Part] = []
         shown: os.stat_result | None = None
-        for layer, marks, directory in self.parts:
-            if directory.surely_lacks(name):
-                continue
-            child = directory.child(name)
+        for position in self._positions_of(name):
+            layer, marks, directory = self.parts[position]
             try:
-                status = child.plain_status()
+                child = directory.plain_child(name)
+                if child is None:
+                    break
+                parts.append(Part(layer, marks, child))
+                if shown is None and (shown := child.mapped_status()) is None:
+                    break
             except FileNotFoundError:
                 continue
             except (OSError, ReadError):
                 break
-            parts.append(Part(layer, marks, child))
-            if status is None:
-                break
-            shown = shown or status
         else:
             return PlainChild(MergedDirectory(self.view, tuple(parts)), shown)
         for part in parts:
             part.directory.close()
         return None
 
-    def read_plain_files(self, names: Sequence[bytes]) -> list[PlainFile]:
+    def read_plain_files(self, names: Sequence[bytes], *, content: bool = True) -> list[PlainFile]:
         """The first of *names* in the topmost part, where they are plain files.
 
         See :meth:`whiteout.layers.Directory.read_plain_files`.
         """
-        return self.parts[0].directory.read_plain_files(names)
-
-    def plain_files(self, names: Sequence[bytes]) -> list[tuple[bytes, os.stat_result]]:
-        """As :meth:`read_plain_files`, without reading.
-
-        See :meth:`whiteout.layers.Directory.plain_files`.
-        """
-        return self.parts[0].directory.plain_files(names)
+        return self.parts[0].directory.read_plain_files(names, content=content)
 
     def surely_lacks(self, name: bytes) -> bool:
         """Whether it is known without a look that no part has *name* (:meth:`expect`)."""
-        if self._topmost_with is not None:
-            return name not in self._topmost_with
+        if self._parts_with is not None:
+            return name not in self._parts_with
         return all(part.directory.surely_lacks(name) for part in self.parts)
 
     def count_same_files(self, base: MergedDirectory, names: Sequence[bytes]) -> int:
@@ -231,21 +225,21 @@ class MergedDirectory:
         Raises:
             OSError: a layer cannot be read.
         """
-        for part in self.parts[self._first_with(name) :]:
-            found = part.directory.lstat(name)
+        for position in self._positions_of(name):
+            found = self.parts[position].directory.lstat(name)
             if found is not None:
                 return told_apart(found, status)
         return True
 
-    def _first_with(self, name: bytes) -> int:
-        """The position of the first part that may have *name*."""
-        if self._topmost_with is None:
-            return 0
-        return self._topmost_with.get(name, len(self.parts))
+    def _positions_of(self, name: bytes) -> Sequence[int]:
+        """The positions of the parts that may have *name*."""
+        if self._parts_with is None:
+            return range(len(self.parts))
+        return self._parts_with.get(name, ())
 
     def lookup(self, name: bytes) -> Node | None:
         """What the view shows as *name*, or None where there is nothing or a whiteout."""
-        for position in range(self._first_with(name), len(self.parts)):
+        for position in self._positions_of(name):
             node = self._node(position, name)
             if node is not None:
                 return None if node.is_whiteout(node.part.marks) else node
