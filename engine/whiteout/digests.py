@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from whiteout.display import display_text
 from whiteout.errors import UsageError
 
 ALGORITHM = "sha256"
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def digest_of(data: bytes) -> str:
@@ -25,7 +23,9 @@ def check_digest(digest: str) -> str:
     Raises:
         UsageError: it is not ``sha256:`` followed by 64 lower-case hexadecimal digits.
     """
-    if not _DIGEST.fullmatch(digest):
+    import re
+
+    if not re.fullmatch(rf"{ALGORITHM}:[0-9a-f]{{64}}", digest):
         raise UsageError(
             f"{display_text(digest)} is not a digest; give sha256: and 64 hexadecimal digits"
         )

@@ -10,9 +10,6 @@ different names never look the same for that reason.
 
 from __future__ import annotations
 
-import re
-
-_PLAIN = re.compile(rb"[ -\[\]-~]*")
 _SHORT = {"\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r"}
 #: Printable by Unicode's word, yet nothing is to be seen of them.
 _INVISIBLE = frozenset(
@@ -36,11 +33,17 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
+def _is_plain(text: str) -> bool:
+    """Whether all characters of *text* are of ASCII, and none is a control character."""
+    return text.isascii() and text.isprintable()
+
+
 def display_name(name: bytes) -> str:
     """Printable text for *name*, one to one: different names never give the same text."""
-    if _PLAIN.fullmatch(name):
-        return name.decode("ascii")
-    return "".join(map(_escape, name.decode("utf-8", "surrogateescape")))
+    text = name.decode("utf-8", "surrogateescape")
+    if _is_plain(text) and "\\" not in text:
+        return text
+    return "".join(map(_escape, text))
 
 
 #: A path is shown by the same rule as a name; the slash is printable.
@@ -56,7 +59,6 @@ def display_text(text: str) -> str:
     return display_name(name)
 
 
-_PLAIN_LINE = re.compile(rb"[ -~]*")
 _TAB = 8
 
 
@@ -67,13 +69,14 @@ def display_line(line: bytes) -> str:
     multiple of 8, a control is shown by its picture (``␛``), and what else is not printable as
     ``‹U+202E›`` or, where it is no UTF-8, ``‹ff›``.
     """
-    if _PLAIN_LINE.fullmatch(line):
-        return line.decode("ascii")
+    text = line.decode("utf-8", "surrogateescape")
+    if _is_plain(text):
+        return text
     shown = ""
-    for position, part in enumerate(line.split(b"\t")):
+    for position, part in enumerate(text.split("\t")):
         if position:
             shown += " " * (_TAB - len(shown) % _TAB)
-        shown += "".join(map(_picture, part.decode("utf-8", "surrogateescape")))
+        shown += "".join(map(_picture, part))
     return shown
 
 

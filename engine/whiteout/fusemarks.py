@@ -18,7 +18,6 @@ said to be of fuse-overlayfs are read so.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
@@ -108,6 +107,8 @@ class FuseDirectory(Directory):
         value = self._override(name)
         if value is None:
             return status if self.idmap is None else self.idmap.to_container(status)
+        import re
+
         match = re.fullmatch(_OVERRIDE, value)
         kind = stat.S_IFMT(status.st_mode)
         device = status.st_rdev

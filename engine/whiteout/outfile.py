@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -106,6 +105,14 @@ def _partial_name(name: bytes) -> bytes:
     return b".%s.%s.partial" % (name[:200], os.urandom(8).hex().encode())
 
 
+def _is_partial_name(found: bytes, name: bytes) -> bool:
+    before, after = b".%s." % name[:200], b".partial"
+    if not (found.startswith(before) and found.endswith(after)):
+        return False
+    random = found[len(before) : -len(after)]
+    return len(random) == 16 and not random.strip(b"0123456789abcdef")
+
+
 def _named_file(parent: int, name: bytes) -> tuple[int, bytes]:
     """A new file for *name* that nobody sweeps, and what it is called."""
     while True:
@@ -127,8 +134,9 @@ def _lock(descriptor: int) -> bool:
 
 def _sweep(parent: int, name: bytes) -> None:
     """Remove from the directory *parent* what killed processes left of a file *name*."""
-    left = re.compile(rb"\.%b\.[0-9a-f]{16}\.partial" % re.escape(name[:200]), re.DOTALL)
-    for found in filter(left.fullmatch, map(os.fsencode, os.listdir(parent))):
+    for found in map(os.fsencode, os.listdir(parent)):
+        if not _is_partial_name(found, name):
+            continue
         with suppress(OSError):
             descriptor = open_regular(os.fsdecode(found), parent)
             try:
