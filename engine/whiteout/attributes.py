@@ -8,7 +8,6 @@ given here is printable.
 from __future__ import annotations
 
 import struct
-import uuid
 from collections.abc import Callable, Iterable
 
 from whiteout.capabilities import parse_capability
@@ -137,9 +136,7 @@ def _handle_text(value: bytes) -> str:
     _, magic, length, _, kind, filesystem = struct.unpack("<BBBBB16s", value[:21])
     if magic != _HANDLE_MAGIC or length != len(value):
         raise ValueError("no file handle")
-    return (
-        f"file handle {value[21:].hex()} of type {kind}, filesystem {uuid.UUID(bytes=filesystem)}"
-    )
+    return f"file handle {value[21:].hex()} of type {kind}, filesystem {_uuid_text(filesystem)}"
 
 
 def _metacopy_text(value: bytes) -> str:
@@ -154,7 +151,9 @@ def _metacopy_text(value: bytes) -> str:
 
 
 def _uuid_text(value: bytes) -> str:
-    return str(uuid.UUID(bytes=value))
+    from uuid import UUID
+
+    return str(UUID(bytes=value))
 
 
 def _plain(value: bytes) -> str:

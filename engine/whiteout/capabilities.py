@@ -7,7 +7,8 @@ revisions 1 to 3; the words are those of ``getcap`` (libcap's ``cap_to_text``).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from whiteout.typed import NamedTuple
 
 _REVISION_SHIFT = 24
 _EFFECTIVE = 1
@@ -24,8 +25,7 @@ _WORDS = """
 _NAMES = _WORDS.split()
 
 
-@dataclass(frozen=True, slots=True)
-class FileCapabilities:
+class FileCapabilities(NamedTuple):
     """What a file gives to who runs it.
 
     ``permitted`` and ``inheritable`` are names such as ``cap_net_raw``. ``effective`` tells that

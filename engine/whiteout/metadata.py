@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from whiteout.entries import Entry, EntryType
 from whiteout.errors import reason_of
 from whiteout.merged import Node
+from whiteout.typed import NamedTuple
 from whiteout.verdicts import Verdict
 from whiteout.xattrs import Xattr
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(NamedTuple):
     """One side of an entry. ``host_path`` is where it is on the host, or what messages call it when
     it lies in an archive.
 
@@ -29,8 +27,7 @@ class Metadata:
     host_owner: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(NamedTuple):
     """A verdict with both sides of the entry; a side that does not exist is None."""
 
     verdict: Verdict

@@ -7,12 +7,12 @@ is compared name by name, of continuity's ``doubleWalkDiff`` (``fs/diff.go``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 
 from whiteout.comparison import Fact
 from whiteout.entries import is_whiteout_file
 from whiteout.layerentries import WHITEOUT_PREFIX
+from whiteout.typed import NamedTuple
 from whiteout.verdicts import ChangeKind, Method, Reason, Verdict
 
 
@@ -32,8 +32,7 @@ class Question(Enum):
     NAMES = "names"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One question, its answer (a stable word), and the facts that it was answered from."""
 
     question: Question
@@ -62,8 +61,7 @@ class Effect(Enum):
     """It could not be read, so no layer is exported."""
 
 
-@dataclass(frozen=True, slots=True)
-class LayerEffect:
+class LayerEffect(NamedTuple):
     """What follows for the layer; ``entry`` is the name in the tar, None where there is none."""
 
     effect: Effect

@@ -6,7 +6,6 @@ All text given here is printable; see :mod:`whiteout.display`.
 from __future__ import annotations
 
 import stat
-from datetime import UTC, datetime
 
 from whiteout.comparison import Fact
 from whiteout.display import display_name, display_path
@@ -230,6 +229,8 @@ def method_sentence(method: Method, fallback: str | None) -> str:
 
 def time_text(mtime_ns: int, *, nanoseconds: bool = True) -> str:
     """A time in UTC, to the nanosecond: ``2023-11-14 22:13:20.123456789``."""
+    from datetime import UTC, datetime
+
     seconds, rest = divmod(mtime_ns, 1_000_000_000)
     try:
         text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
