@@ -31,6 +31,7 @@ import sizes
 import starting
 from measure import Command, Timing, in_turn, ratio
 from peers import Containerd, find_and_start, tar_pipe
+from podmanstore import Podman
 from workloads import WORKLOADS, Workload
 
 COMPRESSIONS = ("none", "gzip", "zstd")
@@ -78,7 +79,11 @@ def check_digests(workload: Workload, root: Path, containerd: Containerd | None)
 
 
 def figures_of(
-    workload: Workload, root: Path, runs: int, containerd: Containerd | None
+    workload: Workload,
+    root: Path,
+    runs: int,
+    containerd: Containerd | None,
+    podman: Podman | None,
 ) -> list[Figure]:
     """The lines of one workload."""
     upper, _ = workload.directories(root)
@@ -89,6 +94,8 @@ def figures_of(
         peers: list[Command | None] = []
         if not compression:
             peers = [find_and_start(upper)]
+            if podman is not None:
+                peers.append(podman.diff(workload, root))
         else:
             if workload.name in "ab":
                 peers.append(tar_pipe(upper, compression, out))
@@ -194,11 +201,16 @@ def main() -> int:
             containerd = opened.enter_context(Containerd(Path(temporary) / "containerd"))
         else:
             print(problem)
+        podman: Podman | None = None
+        if (problem := Podman.problem()) is None:
+            podman = Podman(Path(temporary) / "podman")
+        else:
+            print(problem)
         for workload in chosen:
             build(workload, root, scale)
             told = check_digests(workload, root, containerd)
             print(f"{workload.name}: {workload.description}; {told}", flush=True)
-            figures += figures_of(workload, root, runs, containerd)
+            figures += figures_of(workload, root, runs, containerd, podman)
         starts = starting.measure_starts(root, runs * 4, whiteout)
         if not options.no_sizes:
             limit = (2 if options.quick else 200) << 20
