@@ -342,7 +342,6 @@ def _export(options: SimpleNamespace) -> int:
 
     from whiteout.export import DEFAULT_TAG, export_to_file, export_to_store
     from whiteout.mediatypes import check_level, check_media_type, media_type_of
-    from whiteout.report import export_object, json_line
 
     media_type = (
         check_media_type(options.media_type)
@@ -385,7 +384,12 @@ def _export(options: SimpleNamespace) -> int:
                 tag=options.tag or DEFAULT_TAG,
                 progress=progress,
             )
-    report = json_line(export_object(result)) if options.json else _export_text(result)
+    if options.json:
+        from whiteout.report import export_object, json_line
+
+        report = json_line(export_object(result))
+    else:
+        report = _export_text(result)
     if options.output != "-":
         print(report)
     elif options.json or sys.stderr.isatty():

@@ -13,7 +13,6 @@ import os
 import stat
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from heapq import merge
 
 from whiteout import xattrs
 from whiteout.comparison import told_apart
@@ -291,6 +290,8 @@ class MergedDirectory:
         """Each name of any part, in byte order: the topmost part that has it, and whether it is a
         whiteout there.
         """
+        from heapq import merge
+
         last = None
         for found in merge(*map(self._listing, range(len(self.parts)))):
             if found[0] != last:
