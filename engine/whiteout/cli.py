@@ -40,20 +40,13 @@ OpenApp = Callable[["Snapshot | None", str | None, "Root", bool], int]
 
 
 def run(arguments: Sequence[str], open_app: OpenApp) -> int:
-    """Run one command line and give its exit status. *open_app* is called to open the app."""
+    """Run one command line and give its exit status. *open_app* is called to open the app.
+
+    What was printed is flushed then.
+    """
     _open_standard_streams()
     try:
-        if arguments[:1] == ["__complete"]:
-            return _complete(arguments[1:])
-        try:
-            options = parse(arguments)
-        except SystemExit:  # argparse, after printing help or the version
-            status = 0
-        else:
-            if options.command in _COMMANDS:
-                status = _COMMANDS[options.command](options)
-            else:
-                status = (_demo if options.command == "demo" else _open)(options, open_app)
+        status = _run(arguments, open_app)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -65,6 +58,18 @@ def run(arguments: Sequence[str], open_app: OpenApp) -> int:
         return _complain("interrupted; nothing was left behind", 1)
     except OSError as error:
         return _complain(f"the system refused: {reason_of(error)}", 1)
+
+
+def _run(arguments: Sequence[str], open_app: OpenApp) -> int:
+    if arguments[:1] == ["__complete"]:
+        return _complete(arguments[1:])
+    try:
+        options = parse(arguments)
+    except SystemExit:  # argparse, after printing help or the version
+        return 0
+    if options.command in _COMMANDS:
+        return _COMMANDS[options.command](options)
+    return (_demo if options.command == "demo" else _open)(options, open_app)
 
 
 def _open_standard_streams() -> None:

@@ -69,9 +69,13 @@ def whiteout(capture: pytest.CaptureFixture[bytes], *arguments: str | bytes | Pa
 
 
 def environment() -> dict[str, str]:
-    """The environment for a process that imports the project from this checkout."""
+    """The environment for a process that imports the project from this checkout.
+
+    Its output is buffered, as it is by default.
+    """
     paths = [str(PROJECT / "engine"), str(PROJECT / "tui")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    ours = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **ours, "PYTHONUNBUFFERED": ""}
 
 
 def command(*arguments: str | bytes | Path) -> list[str | bytes | Path]:
