@@ -78,7 +78,7 @@ def test_changes_do_without_what_other_commands_need(snapshot: list[str]) -> Non
     others = {"hashlib", "logging", "pathlib", "shutil", "sqlite3", "urllib", "zlib_ng"}
     modules = imported_by(["changes", *snapshot])
     assert "enum" in modules
-    assert not modules & {*others, "argparse", "json", "signal", "threading", *_OF_TYPES}
+    assert not modules & {*others, "argparse", "json", "re", "signal", "threading", *_OF_TYPES}
 
 
 def test_an_export_does_without_what_other_commands_need(
@@ -88,7 +88,7 @@ def test_an_export_does_without_what_other_commands_need(
     blob = ["-o", str(tmp_path / "blob"), "--compression", "none"]
     modules = imported_by(["export", *snapshot, *blob])
     assert "hashlib" in modules
-    assert not modules & {*others, "argparse", "json", "sqlite3", "threading", *_OF_TYPES}
+    assert not modules & {*others, "argparse", "json", "re", "sqlite3", "threading", *_OF_TYPES}
     store = ["--store", str(tmp_path / "store"), "--compression", "none"]
     modules = imported_by(["export", *snapshot, *store])
     assert "sqlite3" in modules
