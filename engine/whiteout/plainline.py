@@ -20,8 +20,8 @@ class _Option(NamedTuple):
     action: str
     type: Callable[[str], object]
     choices: Collection[str] | None
-    alone: object
-    """A line has one of those with the same that is not None."""
+    group: object
+    """What it shares with options of which a line has but one; None where there are none."""
 
 
 class PlainLine:
@@ -43,31 +43,31 @@ class PlainLine:
         default: object = None,
         type: Callable[[str], object] = str,
         choices: Collection[str] | None = None,
-        alone: object = None,
+        group: object = None,
         **_: str,
     ) -> None:
-        """Take an argument, one of which a line has *alone* when that is given."""
+        """Take an argument; a line has but one of each *group* that is given."""
         dest = names[-1].lstrip("-").replace("-", "_")
         if not names[0].startswith("-"):
             self._place = (dest, nargs, choices)
         elif action != "version":
             self._defaults[dest] = False if action == "store_true" else default
-            option = _Option(dest, action, type, choices, alone)
+            option = _Option(dest, action, type, choices, group)
             self._options.update(dict.fromkeys(names, option))
 
     def add_argument_group(self, _: str) -> Self:
         """Take arguments that stand together in the help."""
         return self
 
-    def add_mutually_exclusive_group(self) -> _Alone:
-        """Take arguments of which a line has one."""
-        return _Alone(self)
+    def add_mutually_exclusive_group(self) -> _Group:
+        """Take arguments of which a line has but one."""
+        return _Group(self)
 
     def read(self, words: Sequence[str]) -> SimpleNamespace | None:
         """The options of a line as argparse would give them; None where it is not plain."""
         values: dict[str, Any] = dict(self._defaults)
         found: list[str] = []
-        alone: dict[object, str] = {}
+        of_groups: dict[object, str] = {}
         rest = iter(words)
         for word in rest:
             if word == "-" or not word.startswith("-"):
@@ -77,7 +77,7 @@ class PlainLine:
             option = self._options.get(name)
             if option is None or (equals and not name.startswith("--")):
                 return None
-            if option.alone is not None and alone.setdefault(option.alone, name) != name:
+            if option.group is not None and of_groups.setdefault(option.group, name) != name:
                 return None
             if option.action == "store_true":
                 if equals:
@@ -117,12 +117,12 @@ class PlainLine:
         return SimpleNamespace(**values)
 
 
-class _Alone:
-    """Arguments of which a line has one."""
+class _Group:
+    """Arguments of which a line has but one."""
 
     def __init__(self, line: PlainLine) -> None:
         self._line = line
 
     def add_argument(self, *names: str, action: str = "store", **more: Any) -> None:
         """As for the line."""
-        self._line.add_argument(*names, action=action, alone=self, **more)
+        self._line.add_argument(*names, action=action, group=self, **more)
