@@ -23,7 +23,7 @@ from whiteout.layerentries import LayerPlan
 from whiteout.layers import Marks
 from whiteout.mediatypes import TAR, check_level
 from whiteout.outfile import file_target, write_error
-from whiteout.pipeline import LITTLE, Stage
+from whiteout.pipeline import Stage
 from whiteout.privileges import TRUSTED_HIDDEN
 from whiteout.snapshot import Snapshot
 from whiteout.tarwriter import TarWriter
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from whiteout.ingest import IngestStatus
 
 DEFAULT_TAG = "latest"
-#: Bytes that are compressed sooner than a thread is there.
-_LITTLE_TO_COMPRESS = 1 << 16
 
 
 class Progress(NamedTuple):
@@ -249,9 +247,8 @@ class _LayerStream:
         self._report()
 
     def _run(self, snapshot: Snapshot) -> None:
-        little = LITTLE if self._hash is None else _LITTLE_TO_COMPRESS
         with (
-            Stage(self._compressor.write, little=little) as self._compressing,
+            Stage(self._compressor.write) as self._compressing,
             Stage(self._hash.update if self._hash else _ignore) as self._hashing,
             snapshot.findings_in_rows(self._cancel) as findings,
         ):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Chunk = bytes | bytearray | memoryview
 
-#: Bytes that are hashed and written sooner than a thread is there.
-LITTLE = 1 << 20
+#: Bytes that are hashed, compressed and written sooner than a thread is there.
+_LITTLE = 1 << 20
 
 
 class Stage:
@@ -35,7 +35,7 @@ class Stage:
     # queues, which stay whole then; the locks of a threading.Thread may be let go twice, or never.
 
     def __init__(
-        self, work: Callable[[Chunk], object], *, little: int = LITTLE, depth: int = 4
+        self, work: Callable[[Chunk], object], *, little: int = _LITTLE, depth: int = 4
     ) -> None:
         self._work = work
         self._little = little
