@@ -32,7 +32,7 @@ from whiteout.layers import Directories, Marks, PlainFile
 from whiteout.marks import UNMARKED, EntryMarks
 from whiteout.merged import MergedDirectory, MergedView, Node
 from whiteout.names import NameSorter, lookup_in, union
-from whiteout.typed import TYPE_CHECKING, NamedTuple
+from whiteout.typed import TYPE_CHECKING, NamedTuple, Protocol
 from whiteout.verdicts import ChangeKind, Method, Opaque, Reason, Verdict
 
 if TYPE_CHECKING:
@@ -102,6 +102,31 @@ class PlainDirectory(NamedTuple):
         """The verdict on a recorded one."""
         entry = Entry(self.status, self.standing.upper.parts[0].layer)
         return Verdict(self.path, _ADD, self.reason, entry)
+
+
+class WrittenDirectories(NamedTuple):
+    """Plain directories in a row in the directory at ``path``, with all that is in them.
+
+    Whatever is in them is plain, too, and comes as the tar bytes of its entries. ``data`` is empty
+    where nothing is recorded.
+    """
+
+    path: bytes
+    names: list[bytes]
+    data: bytes
+    entries: int
+
+
+class ReadsAhead(Protocol):
+    """Gives directories that were written while the walk was elsewhere."""
+
+    def written(
+        self, path: bytes, names: list[bytes], is_directory: Callable[[bytes], bool]
+    ) -> WrittenDirectories | None:
+        """Some of *names* in the directory *path*, from the first one on; None to walk that one.
+
+        *names* are those that follow, and *is_directory* tells which of them are directories.
+        """
 
 
 class Trees(NamedTuple):
@@ -206,30 +231,46 @@ class Standing(ABC):
         """
         return self._in_rows(self._plain_verdicts, list)
 
-    def entries_in_rows(self) -> Iterator[Finding | PlainDirectory | PlainFiles]:
+    def entries_in_rows(
+        self, ahead: ReadsAhead | None = None
+    ) -> Iterator[Finding | PlainDirectory | WrittenDirectories | PlainFiles]:
         """As :meth:`entries`, but plain files that are recorded and follow each other come in one
         piece, and plain files that are the same as in the base are left out. Plain directories come
-        as such.
+        as such, or with all that is in them, as far as *ahead* has them.
 
         Raises:
             ReadError: the directory cannot be listed.
             SnapshotChanged: a plain file has not the size that it said.
             Cancelled: the token was cancelled.
         """
-        return self._in_rows(self._plain_files, lambda files: PlainFiles(self.path, files))
+        return self._in_rows(
+            self._plain_files,
+            lambda files: PlainFiles(self.path, files),
+            None if ahead is None else lambda names: self._written(names, ahead),
+        )
 
     def _in_rows(
         self,
         plain_ones: Callable[[list[bytes]], list[_Plain]],
         row_of: Callable[[list[_Plain]], _Row],
+        written: Callable[[list[bytes]], tuple[int, _Row] | None] | None = None,
     ) -> Iterator[Finding | PlainDirectory | _Row]:
-        """Findings, and between them rows of *plain_ones*: one for each of the first names."""
+        """Findings, and between them rows of *plain_ones*: one for each of the first names.
+
+        *written* gives a row, and for how many of the first names, where one is there already.
+        """
         names = iter(self.listing())
         next_names = list(islice(names, _LONGEST_ROW))
         longest = _LONGEST_ROW
         while next_names:
             self.trees.cancel.check()
-            directory = self._plain_directory(next_names[0])
+            if written is not None and (there := written(next_names)) is not None:
+                passed, of_directories = there
+                yield of_directories
+                del next_names[:passed]
+                next_names += islice(names, passed)
+                continue
+            directory = self.plain_directory(next_names[0])
             if directory is not None:
                 yield directory
                 del next_names[0]
@@ -252,7 +293,13 @@ class Standing(ABC):
             del next_names[:passed]
             next_names += islice(names, passed)
 
-    def _plain_directory(self, name: bytes) -> PlainDirectory | None:
+    def _written(
+        self, names: list[bytes], ahead: ReadsAhead
+    ) -> tuple[int, WrittenDirectories] | None:
+        """The first of *names*, as many as *ahead* has."""
+        return None
+
+    def plain_directory(self, name: bytes) -> PlainDirectory | None:
         """*name*, where it surely is a plain directory, and added or not recorded."""
         return None
 
@@ -337,7 +384,13 @@ class OverlayStanding(Standing):
             self._known = self.base.expect(len(names))
         return names
 
-    def _plain_directory(self, name: bytes) -> PlainDirectory | None:
+    def _written(
+        self, names: list[bytes], ahead: ReadsAhead
+    ) -> tuple[int, WrittenDirectories] | None:
+        written = ahead.written(self.path, names, self.upper.holds_directory)
+        return None if written is None else (len(written.names), written)
+
+    def plain_directory(self, name: bytes) -> PlainDirectory | None:
         path = self.path + b"/" + name
         if self.original or len(path) > _MAX_DEPTH or not self.upper.holds_directory(name):
             return None
@@ -735,15 +788,17 @@ def walk_changes(root: Standing) -> Iterator[Finding | PlainDirectory | list[Ver
     return _walk(root, Standing.changed_entries, removed=False)
 
 
-def walk_in_rows(root: Standing) -> Iterator[Finding | PlainDirectory | PlainFiles]:
+def walk_in_rows(
+    root: Standing, ahead: ReadsAhead | None = None
+) -> Iterator[Finding | PlainDirectory | WrittenDirectories | PlainFiles]:
     """As :func:`walk` without files that are the same, with recorded plain files in rows, read, and
-    plain directories as such.
+    plain directories as such, or with all that is in them, as far as *ahead* has them.
 
     Raises:
         Cancelled: the token was cancelled.
         SnapshotChanged: a plain file has not the size that it said.
     """
-    return _walk(root, Standing.entries_in_rows, removed=False)
+    return _walk(root, lambda standing: standing.entries_in_rows(ahead), removed=False)
 
 
 def _walk(

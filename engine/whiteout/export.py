@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.compression import open_compressor
-from whiteout.differ import Finding, PlainDirectory, PlainFiles, Rules
+from whiteout.differ import Finding, PlainDirectory, PlainFiles, Rules, WrittenDirectories
 from whiteout.digests import ALGORITHM
 from whiteout.display import display_path
 from whiteout.durable import start_writeback, write_all
@@ -255,7 +255,9 @@ class _LayerStream:
             self._write_all(snapshot, findings)
 
     def _write_all(
-        self, snapshot: Snapshot, findings: Iterator[Finding | PlainDirectory | PlainFiles]
+        self,
+        snapshot: Snapshot,
+        findings: Iterator[Finding | PlainDirectory | WrittenDirectories | PlainFiles],
     ) -> None:
         original = snapshot.rules is Rules.ORIGINAL
         plan, writer = LayerPlan(), self._writer
@@ -264,6 +266,8 @@ class _LayerStream:
                 self._path = found.path + b"/" + found.files[-1].name
             elif isinstance(found, PlainDirectory):
                 self._path = found.path
+            elif isinstance(found, WrittenDirectories):
+                self._path = found.path + b"/" + found.names[-1]
             else:
                 self._path = found.verdict.path
                 if original:
@@ -272,6 +276,8 @@ class _LayerStream:
                 writer.write(entry)
             if isinstance(found, PlainFiles):
                 writer.write_files(found)
+            elif isinstance(found, WrittenDirectories):
+                writer.write_directories(found)
         writer.finish()
 
     def _write_tar(self, data: bytes | bytearray) -> None:

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from whiteout.differ import Finding, PlainDirectory, PlainFiles
+from whiteout.differ import Finding, PlainDirectory, PlainFiles, WrittenDirectories
 from whiteout.display import display_path
 from whiteout.errors import ReadError, read_error
 from whiteout.merged import Node
@@ -150,18 +150,21 @@ class LayerPlan:
 
     The findings must hold every directory before its entries, skipped ones too, as
     :func:`whiteout.differ.walk` gives them. Remembered are the directories above the current entry,
-    and the names of linked files.
+    and the names of linked files. The directory *top* and those above it count as written.
     """
 
-    def __init__(self) -> None:
-        self._parent = _Parent(b"", None, None, written=True)
+    def __init__(self, top: bytes = b"") -> None:
+        self._parent = _Parent(top, None, None, written=True)
         self._sources: dict[tuple[int, int], bytes] = {}
         self._unmodified: dict[tuple[int, int], list[tuple[bytes, _Parent]]] = {}
 
-    def entries(self, found: Finding | PlainDirectory | PlainFiles) -> list[LayerEntry]:
+    def entries(
+        self, found: Finding | PlainDirectory | WrittenDirectories | PlainFiles
+    ) -> list[LayerEntry]:
         """The entries that one finding makes: mostly one; none for what is not recorded.
 
-        Of a row of plain files these are only the directories above that the layer lacks.
+        Of plain files in a row, and of written directories, these are only the directories above
+        that the layer lacks.
 
         Raises:
             ReadError: something could not be read, so that the layer would be wrong.
@@ -169,6 +172,9 @@ class LayerPlan:
         if isinstance(found, PlainFiles):
             self._leave(found.path)
             return self._directories_above(found.path)
+        if isinstance(found, WrittenDirectories):
+            self._leave(found.path)
+            return self._directories_above(found.path) if found.data else []
         if isinstance(found, PlainDirectory):
             path = found.path
             self._leave(path[: path.rindex(b"/")])

@@ -598,6 +598,10 @@ class Directory:
         """Whether *name* was listed as a directory; not every one is remembered."""
         return name in self._directories
 
+    def count_directories(self) -> int:
+        """How many names were listed as directories; not every one is remembered."""
+        return len(self._directories)
+
     def own_status(self) -> os.stat_result:
         """The status of the directory itself."""
         return os.fstat(self.descriptor())

@@ -168,6 +168,10 @@ class MergedDirectory:
         """Whether *name* was listed as a directory in the topmost part."""
         return self.parts[0].directory.holds_directory(name)
 
+    def count_directories(self) -> int:
+        """How many directories were listed in the topmost part; not every one is remembered."""
+        return self.parts[0].directory.count_directories()
+
     def plain_child(self, name: bytes) -> PlainChild | None:
         """The directory *name*, where each part that has the name has a plain directory; else None.
 

@@ -18,6 +18,7 @@ from whiteout.differ import (
     Rules,
     Standing,
     Trees,
+    WrittenDirectories,
     find,
     root_standing,
     step_into,
@@ -31,6 +32,7 @@ from whiteout.errors import NotFound, ReadError
 from whiteout.following import FOLLOW_ALL, Following
 from whiteout.layers import Directories, Layer
 from whiteout.merged import MergedView
+from whiteout.readahead import ReadAhead
 from whiteout.typed import TYPE_CHECKING, NamedTuple
 from whiteout.verdicts import Method, Reason, Verdict
 
@@ -243,14 +245,16 @@ class Snapshot(NamedTuple):
     @contextmanager
     def findings_in_rows(
         self, cancel: CancelToken = NEVER
-    ) -> Iterator[Iterator[Finding | PlainDirectory | PlainFiles]]:
+    ) -> Iterator[Iterator[Finding | PlainDirectory | WrittenDirectories | PlainFiles]]:
         """As :meth:`findings` for who reads every content: plain files that are added come read.
+
+        A long walk gets directories from a second process (:mod:`whiteout.readahead`).
 
         Raises:
             ReadError: a layer cannot be opened.
         """
-        with self.reading(cancel, opens_files=True) as root:
-            yield walk_in_rows(root)
+        with self.reading(cancel, opens_files=True) as root, ReadAhead(self, root) as ahead:
+            yield walk_in_rows(root, ahead)
 
 
 def _directory(root: Standing, path: bytes) -> Standing:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from whiteout.cancel import CancelToken
-from whiteout.differ import PlainFiles
+from whiteout.differ import PlainFiles, WrittenDirectories
 from whiteout.errors import changed_size, read_error
 from whiteout.layerentries import LayerEntry
 from whiteout.merged import Node
@@ -15,6 +15,8 @@ from whiteout.tarheader import BLOCK, END_OF_ARCHIVE, plain_file_header
 
 _CHUNK = 1 << 20
 _FLUSH = 1 << 19
+#: From this size on what was written elsewhere is not copied once more to be gathered.
+_LARGE = 1 << 17
 _ZEROS = bytes(_CHUNK)
 _PADDING = tuple(bytes(-size % BLOCK) for size in range(BLOCK))
 
@@ -54,7 +56,7 @@ class TarWriter:
             except OSError as error:
                 raise read_error("read", content.path, error) from error
         if self._size >= _FLUSH:
-            self._flush()
+            self.flush()
 
     def write_files(self, row: PlainFiles) -> None:
         """Write the entries of plain files, which were read already.
@@ -72,12 +74,29 @@ class TarWriter:
             self._size += len(header) + size
         self.entries += len(row.files)
         if self._size >= _FLUSH:
-            self._flush()
+            self.flush()
+
+    def write_directories(self, written: WrittenDirectories) -> None:
+        """Write the entries of directories and of what is in them, which are tar bytes already.
+
+        Raises:
+            Cancelled: the token was cancelled.
+        """
+        self._cancel.check()
+        self.entries += written.entries
+        if len(written.data) >= _LARGE:
+            self.flush()
+            self._sink(written.data)
+            return
+        self._gathered.append(written.data)
+        self._size += len(written.data)
+        if self._size >= _FLUSH:
+            self.flush()
 
     def finish(self) -> None:
         """Write the end of the archive: exactly two blocks, without further padding."""
         self._gathered.append(END_OF_ARCHIVE)
-        self._flush()
+        self.flush()
 
     def _copy(self, node: Node, size: int) -> None:
         descriptor = node.open_file()
@@ -99,7 +118,7 @@ class TarWriter:
 
     def _stream(self, node: Node, descriptor: int, size: int) -> None:
         """Write the content in chunks. A hole is not read: its zeros are here already."""
-        self._flush()
+        self.flush()
         done = 0
         while done < size:
             self._cancel.check()
@@ -113,7 +132,8 @@ class TarWriter:
         if os.pread(descriptor, 1, size):
             raise changed_size(node.path, size, size + 1)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Give the sink what is gathered."""
         if self._gathered:
             self._sink(b"".join(self._gathered))
             self._gathered.clear()
