@@ -264,18 +264,18 @@ class Standing(ABC):
         longest = _LONGEST_ROW
         while next_names:
             self.trees.cancel.check()
-            if written is not None and (there := written(next_names)) is not None:
-                passed, of_directories = there
-                yield of_directories
-                del next_names[:passed]
-                next_names += islice(names, passed)
-                continue
-            directory = self.plain_directory(next_names[0])
-            if directory is not None:
-                yield directory
-                del next_names[0]
-                next_names += islice(names, 1)
-                continue
+            if self._holds_directory(next_names[0]):
+                passed = 0
+                if written is not None and (there := written(next_names)) is not None:
+                    passed, of_directories = there
+                    yield of_directories
+                elif (directory := self.plain_directory(next_names[0])) is not None:
+                    passed = 1
+                    yield directory
+                if passed:
+                    del next_names[:passed]
+                    next_names += islice(names, passed)
+                    continue
             row = next_names[:longest]
             passed = self._count_same(row)
             if not passed:
@@ -298,6 +298,10 @@ class Standing(ABC):
     ) -> tuple[int, WrittenDirectories] | None:
         """The first of *names*, as many as *ahead* has."""
         return None
+
+    def _holds_directory(self, name: bytes) -> bool:
+        """Whether *name* was listed as a directory that may be a plain one."""
+        return False
 
     def plain_directory(self, name: bytes) -> PlainDirectory | None:
         """*name*, where it surely is a plain directory, and added or not recorded."""
@@ -390,9 +394,12 @@ class OverlayStanding(Standing):
         written = ahead.written(self.path, names, self.upper.holds_directory)
         return None if written is None else (len(written.names), written)
 
+    def _holds_directory(self, name: bytes) -> bool:
+        return self.upper.holds_directory(name)
+
     def plain_directory(self, name: bytes) -> PlainDirectory | None:
         path = self.path + b"/" + name
-        if self.original or len(path) > _MAX_DEPTH or not self.upper.holds_directory(name):
+        if self.original or len(path) > _MAX_DEPTH:
             return None
         upper = self.upper.plain_child(name)
         base = below = None
