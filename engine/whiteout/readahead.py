@@ -30,13 +30,13 @@ PATIENCE = 0.1
 #: How many rows are asked for and not answered, how many of one directory are not taken yet, and
 #: how many altogether.
 _UNANSWERED, _AHEAD, _MOST = 3, 5, 16
-#: How many directories a row has at most.
-_LONGEST = 4
+#: How many directories are left here for each one that is asked for, by how many rows are there
+#: already: the further ahead the process is, the more it gets to do.
+_LEFT_HERE = (2.0, 1.5, 1.0, 0.7, 0.4)
+#: How many directories a row has at most, and how many tar bytes are enough for it.
+_LONGEST, ENOUGH = 4, 1 << 18
 #: How long a path is at most, so that all that is asked for fits into a pipe of one page.
 _LONGEST_PATH = 300
-#: How many directories are left here for each one that is asked for: the least, the most, and by
-#: how much it is changed at a time.
-_LEAST_SHARE, _MOST_SHARE, _STEP = 0.1, 4.0, 0.1
 
 
 class _Row(NamedTuple):
@@ -64,7 +64,6 @@ class ReadAhead:
         self._unanswered: deque[_Row] = deque()
         self._answers: dict[bytes, WrittenDirectories | None] = {}
         self._longest = 1
-        self._share = 1.0
         self._owed = 1.0
         """How many directories are left here before the next row."""
 
@@ -126,13 +125,14 @@ class ReadAhead:
             return
         if len(path) > _LONGEST_PATH or (unanswered and unanswered[-1].path != path):
             return
-        ahead = 0
+        ahead = there = 0
         position = left = 0 if path + b"/" + names[0] in self._rows else 1  # which comes now
         while position < len(names) and ahead < _AHEAD and len(unanswered) < _UNANSWERED:
             first = path + b"/" + names[position]
             if first in self._rows:
                 position += len(self._rows[first].names)
                 ahead += 1
+                there += first in self._answers
                 left = 0
             elif not is_directory(names[position]):
                 position += 1
@@ -143,11 +143,9 @@ class ReadAhead:
                 some = names[position : position + self._longest]
                 row = _Row(path, list(takewhile(is_directory, some)))
                 process.ask(path, row.names)
-                self._owed += self._share * len(row.names) - left
+                self._owed += _LEFT_HERE[there] * len(row.names) - left
                 self._rows[first] = row
                 unanswered.append(row)
-        if ahead == _AHEAD and not unanswered:  # it is far ahead, and idle
-            self._share = max(_LEAST_SHARE, self._share - _STEP)
 
     def _receive(self, process: ReaderProcess) -> None:
         path, names = self._unanswered[0]
@@ -155,15 +153,15 @@ class ReadAhead:
         self._unanswered.popleft()
         written = WrittenDirectories(path, names[:count], data, entries) if count else None
         self._answers[path + b"/" + names[0]] = written
-        whole = count == len(names)
-        self._longest = min(2 * self._longest, _LONGEST) if whole else max(1, count)
+        if count < len(names):
+            self._longest = max(1, count)
+        elif 2 * len(data) <= ENOUGH:
+            self._longest = min(2 * self._longest, _LONGEST)
 
     def _taken(self, process: ReaderProcess, first: bytes) -> WrittenDirectories | None:
         """The answer to the row that begins with the path *first*, if it was asked for."""
         if first not in self._rows:
             return None
-        if first not in self._answers:  # it is behind
-            self._share = min(_MOST_SHARE, self._share + _STEP)
         while first not in self._answers:
             self._receive(process)
         del self._rows[first]

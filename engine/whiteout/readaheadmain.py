@@ -25,7 +25,8 @@ from whiteout.differ import (
 from whiteout.durable import write_all
 from whiteout.errors import ReadError, WhiteoutError
 from whiteout.layerentries import LayerPlan
-from whiteout.readaheadprocess import ANSWER, ENOUGH, LARGEST, LENGTH, READY, roots_of
+from whiteout.readahead import ENOUGH
+from whiteout.readaheadprocess import ANSWER, LARGEST, LENGTH, READY, roots_of
 from whiteout.snapshot import Snapshot
 from whiteout.tarwriter import TarWriter
 

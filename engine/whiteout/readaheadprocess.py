@@ -18,6 +18,7 @@ from struct import Struct
 
 from whiteout import __version__
 from whiteout.differ import Standing
+from whiteout.readahead import ENOUGH
 from whiteout.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 LENGTH = Struct("<I")
 #: An answer: how many of the directories it holds, how many entries, and how many bytes follow.
 ANSWER = Struct("<III")
-#: How many tar bytes a directory has at most, and how many are enough for a row.
-LARGEST, ENOUGH = 1 << 20, 1 << 18
+#: How many tar bytes a directory has at most.
+LARGEST = 1 << 20
 #: What the process says when it has opened the snapshot.
 READY = f"whiteout {__version__} is ready\n".encode()
 
