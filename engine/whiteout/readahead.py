@@ -12,7 +12,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from itertools import takewhile
 from types import TracebackType
 
 from whiteout.differ import Rules, Standing, WrittenDirectories
@@ -140,8 +139,11 @@ class ReadAhead:
                 position += 1
                 left += 1
             else:
-                some = names[position : position + self._longest]
-                row = _Row(path, list(takewhile(is_directory, some)))
+                row = _Row(path, [names[position]])
+                for name in names[position + 1 : position + self._longest]:
+                    if not is_directory(name) or path + b"/" + name in self._rows:
+                        break
+                    row.names.append(name)
                 process.ask(path, row.names)
                 self._owed += _LEFT_HERE[there] * len(row.names) - left
                 self._rows[first] = row
