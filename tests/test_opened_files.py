@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from whiteout.cancel import NEVER
-from whiteout.differ import Finding, PlainDirectory, PlainFiles
+from whiteout.differ import Finding, FoundInRows, PlainDirectory, PlainFiles
 from whiteout.errors import ReadError, SnapshotChanged
 from whiteout.idmap import IdMap, IdRange
 from whiteout.layerentries import LayerPlan
@@ -132,21 +132,19 @@ def test_a_directory_that_was_expected_to_lack_names_shows_those_it_has(tmp_path
             assert found == [True] * 5 + [False] * 2
 
 
-def tar_of(rows: Iterable[Finding | PlainDirectory | PlainFiles]) -> tuple[bytes, int]:
+def tar_of(rows: Iterable[FoundInRows]) -> tuple[bytes, int]:
     """The tar, and how many entries of it came in rows."""
     written: list[bytes] = []
     plan, writer, in_rows = LayerPlan(), TarWriter(written.append, NEVER), 0
     for found in rows:
-        for entry in plan.entries(found):
-            writer.write(entry)
+        writer.write_found(found, plan)
         if isinstance(found, PlainFiles):
-            writer.write_files(found)
             in_rows += len(found.files)
     writer.finish()
     return b"".join(written), in_rows
 
 
-def tar_or_error(rows: Iterable[Finding | PlainDirectory | PlainFiles]) -> tuple[bytes | str, int]:
+def tar_or_error(rows: Iterable[FoundInRows]) -> tuple[bytes | str, int]:
     try:
         return tar_of(rows)
     except ReadError as error:

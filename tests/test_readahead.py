@@ -18,14 +18,7 @@ from hypothesis import strategies as st
 
 from whiteout import readahead
 from whiteout.cancel import NEVER, CancelToken
-from whiteout.differ import (
-    Finding,
-    PlainDirectory,
-    PlainFiles,
-    Rules,
-    WrittenDirectories,
-    walk_in_rows,
-)
+from whiteout.differ import FoundInRows, Rules, WrittenDirectories, walk_in_rows
 from whiteout.errors import Cancelled, ReadError
 from whiteout.export import ExportResult, export_to_file
 from whiteout.idmap import IdMap
@@ -35,8 +28,6 @@ from whiteout.opening import open_pair
 from whiteout.readaheadprocess import READY, ReaderProcess
 from whiteout.snapshot import Snapshot
 from whiteout.tarwriter import TarWriter
-
-Found = Finding | PlainDirectory | WrittenDirectories | PlainFiles
 
 
 @pytest.fixture(autouse=True)
@@ -71,18 +62,14 @@ def snapshot(tmp_path: Path) -> Snapshot:
     return open_pair(os.fsencode(upper), [os.fsencode(lower), os.fsencode(lowest)], userxattr=True)
 
 
-def written(found: Iterable[Found]) -> tuple[bytes | str, int, int]:
+def written(found: Iterable[FoundInRows]) -> tuple[bytes | str, int, int]:
     """The tar, or why there is none; how many entries it has; how many directories came written."""
     plan, pieces, directories = LayerPlan(), list[bytes](), 0
     writer = TarWriter(pieces.append, NEVER)
     try:
         for each in found:
-            for entry in plan.entries(each):
-                writer.write(entry)
-            if isinstance(each, PlainFiles):
-                writer.write_files(each)
-            elif isinstance(each, WrittenDirectories):
-                writer.write_directories(each)
+            writer.write_found(each, plan)
+            if isinstance(each, WrittenDirectories):
                 directories += len(each.names)
     except ReadError as error:
         return str(error), 0, directories
@@ -232,15 +219,17 @@ def test_a_directory_of_many_files_is_left_to_the_first_process(tmp_path: Path) 
     assert_same(open_pair(*pair, userxattr=True), most=0)
 
 
-def test_directories_without_a_change_bring_none_above_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("entries", [0, 3])
+def test_directories_without_a_change_bring_none_above_them(tmp_path: Path, entries: int) -> None:
     for layer in ("upper", "lower"):
         for number in range(20):
             (tmp_path / layer / "top" / f"d{number:02}").mkdir(parents=True)
-    write(tmp_path / "upper" / "top" / "d15" / "added")
+    if entries:
+        write(tmp_path / "upper" / "top" / "d15" / "added")
     pair = os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")]
     snapshot = open_pair(*pair, userxattr=True)
     assert_same(snapshot, least=5)
-    assert alone(snapshot)[1] == 3
+    assert alone(snapshot)[1] == entries
 
 
 def test_where_a_path_leads_the_process_elsewhere_it_is_done_without(

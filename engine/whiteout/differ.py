@@ -117,6 +117,10 @@ class WrittenDirectories(NamedTuple):
     entries: int
 
 
+#: What a walk in rows gives.
+FoundInRows = Finding | PlainDirectory | WrittenDirectories | PlainFiles
+
+
 class ReadsAhead(Protocol):
     """Gives directories that were written while the walk was elsewhere."""
 
@@ -231,9 +235,7 @@ class Standing(ABC):
         """
         return self._in_rows(self._plain_verdicts, list)
 
-    def entries_in_rows(
-        self, ahead: ReadsAhead | None = None
-    ) -> Iterator[Finding | PlainDirectory | WrittenDirectories | PlainFiles]:
+    def entries_in_rows(self, ahead: ReadsAhead | None = None) -> Iterator[FoundInRows]:
         """As :meth:`entries`, but plain files that are recorded and follow each other come in one
         piece, and plain files that are the same as in the base are left out. Plain directories come
         as such, or with all that is in them, as far as *ahead* has them.
@@ -795,9 +797,7 @@ def walk_changes(root: Standing) -> Iterator[Finding | PlainDirectory | list[Ver
     return _walk(root, Standing.changed_entries, removed=False)
 
 
-def walk_in_rows(
-    root: Standing, ahead: ReadsAhead | None = None
-) -> Iterator[Finding | PlainDirectory | WrittenDirectories | PlainFiles]:
+def walk_in_rows(root: Standing, ahead: ReadsAhead | None = None) -> Iterator[FoundInRows]:
     """As :func:`walk` without files that are the same, with recorded plain files in rows, read, and
     plain directories as such, or with all that is in them, as far as *ahead* has them.
 

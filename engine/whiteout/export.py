@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterator
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.compression import open_compressor
-from whiteout.differ import Finding, PlainDirectory, PlainFiles, Rules, WrittenDirectories
+from whiteout.differ import (
+    Finding,
+    FoundInRows,
+    PlainDirectory,
+    PlainFiles,
+    Rules,
+    WrittenDirectories,
+)
 from whiteout.digests import ALGORITHM
 from whiteout.display import display_path
 from whiteout.durable import start_writeback, write_all
@@ -254,11 +261,7 @@ class _LayerStream:
         ):
             self._write_all(snapshot, findings)
 
-    def _write_all(
-        self,
-        snapshot: Snapshot,
-        findings: Iterator[Finding | PlainDirectory | WrittenDirectories | PlainFiles],
-    ) -> None:
+    def _write_all(self, snapshot: Snapshot, findings: Iterator[FoundInRows]) -> None:
         original = snapshot.rules is Rules.ORIGINAL
         plan, writer = LayerPlan(), self._writer
         for found in findings:
@@ -272,12 +275,7 @@ class _LayerStream:
                 self._path = found.verdict.path
                 if original:
                     _check_original(found)
-            for entry in plan.entries(found):
-                writer.write(entry)
-            if isinstance(found, PlainFiles):
-                writer.write_files(found)
-            elif isinstance(found, WrittenDirectories):
-                writer.write_directories(found)
+            writer.write_found(found, plan)
         writer.finish()
 
     def _write_tar(self, data: bytes | bytearray) -> None:

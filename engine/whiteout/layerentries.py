@@ -12,7 +12,13 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from whiteout.differ import Finding, PlainDirectory, PlainFiles, WrittenDirectories
+from whiteout.differ import (
+    Finding,
+    FoundInRows,
+    PlainDirectory,
+    PlainFiles,
+    WrittenDirectories,
+)
 from whiteout.display import display_path
 from whiteout.errors import ReadError, read_error
 from whiteout.merged import Node
@@ -158,9 +164,7 @@ class LayerPlan:
         self._sources: dict[tuple[int, int], bytes] = {}
         self._unmodified: dict[tuple[int, int], list[tuple[bytes, _Parent]]] = {}
 
-    def entries(
-        self, found: Finding | PlainDirectory | WrittenDirectories | PlainFiles
-    ) -> list[LayerEntry]:
+    def entries(self, found: FoundInRows) -> list[LayerEntry]:
         """The entries that one finding makes: mostly one; none for what is not recorded.
 
         Of plain files in a row, and of written directories, these are only the directories above

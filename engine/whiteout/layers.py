@@ -199,7 +199,11 @@ class Directories:
         return descriptor
 
     def keep(self, directory: Directory, descriptor: int) -> None:
-        """Close *descriptor*, with which *directory* was opened, when there are too many."""
+        """Count *directory*, opened as *descriptor*, among the open ones; the oldest is closed.
+
+        Raises:
+            ReadError: it is casefolded; the descriptor is closed.
+        """
         if self._may_be_casefolded and is_casefolded(descriptor):
             os.close(descriptor)
             raise ReadError(
@@ -212,7 +216,7 @@ class Directories:
         self._open[directory] = None
 
     def forget(self, directory: Directory) -> None:
-        """Do not close *directory* any more."""
+        """Do not count *directory* among the open ones any more; who closes it calls this."""
         del self._open[directory]
 
     def _opened(self, directory: Directory) -> int:
@@ -346,7 +350,6 @@ class Directory:
         """All names, some at a time; *special* takes what is no file, directory or symlink."""
         irregular: set[bytes] = set()
         directories: set[bytes] = set()
-        self._irregular, self._directories = irregular, directories
         with self._entries() as entries:
             while batch := list(islice(entries, _BATCH)):
                 for entry in batch:
@@ -355,14 +358,14 @@ class Directory:
                     name = os.fsencode(entry.name)
                     if len(irregular) < _MAX_REMEMBERED:
                         irregular.add(name)
-                    else:
-                        self._irregular = None
                     if entry.is_dir(follow_symlinks=False):
                         if len(directories) < _MAX_REMEMBERED:
                             directories.add(name)
                     elif special is not None and not entry.is_symlink():
                         special.add(name)
                 yield [os.fsencode(entry.name) for entry in batch]
+        self._irregular = irregular if len(irregular) < _MAX_REMEMBERED else None
+        self._directories = directories
 
     def _entries(
         self,

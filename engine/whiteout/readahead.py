@@ -12,15 +12,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 
 from whiteout.differ import Rules, Standing, WrittenDirectories
 from whiteout.typed import TYPE_CHECKING, NamedTuple
 from whiteout.verdicts import Method
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from whiteout.readaheadprocess import ReaderProcess
     from whiteout.snapshot import Snapshot
 
@@ -48,8 +45,8 @@ class _Row(NamedTuple):
 class ReadAhead:
     """Asks a second process for directories ahead of the walk through *root*.
 
-    Use it in a ``with`` block. The process is started when the walk has taken :data:`PATIENCE`
-    seconds, and only where it can help.
+    The process is started when the walk has taken :data:`PATIENCE` seconds, and only where it can
+    help. Close it when the walk is over.
     """
 
     def __init__(self, snapshot: Snapshot, root: Standing) -> None:
@@ -65,17 +62,6 @@ class ReadAhead:
         self._longest = 1
         self._owed = 1.0
         """How many directories are left here before the next row."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._go_alone()
 
     def written(
         self, path: bytes, names: list[bytes], is_directory: Callable[[bytes], bool]
@@ -96,7 +82,7 @@ class ReadAhead:
             self._ask(process, path, names, is_directory)
             return self._taken(process, path + b"/" + names[0])
         except OSError:
-            self._go_alone()
+            self.close()
             return None
 
     def _started(self) -> ReaderProcess | None:
@@ -169,8 +155,8 @@ class ReadAhead:
         del self._rows[first]
         return self._answers.pop(first)
 
-    def _go_alone(self) -> None:
-        """End the process, for good."""
+    def close(self) -> None:
+        """End the process, for good: from now on the walk goes alone."""
         self._alone = True
         self._rows.clear()
         self._unanswered.clear()

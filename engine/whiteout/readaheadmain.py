@@ -16,7 +16,6 @@ from typing import BinaryIO
 from whiteout.cancel import NEVER
 from whiteout.differ import (
     Finding,
-    PlainFiles,
     Standing,
     WrittenDirectories,
     step_into,
@@ -130,10 +129,7 @@ def _directory(standing: Standing, name: bytes) -> tuple[int, list[bytes]] | Non
             return None
         if isinstance(found, Finding | WrittenDirectories):
             return None
-        for entry in plan.entries(found):
-            writer.write(entry)
-        if isinstance(found, PlainFiles):
-            writer.write_files(found)
+        writer.write_found(found, plan)
         if sum(map(len, pieces)) > LARGEST:
             return None
     writer.flush()

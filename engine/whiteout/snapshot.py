@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from whiteout.cancel import NEVER, CancelToken
 from whiteout.differ import (
     Finding,
+    FoundInRows,
     PlainDirectory,
-    PlainFiles,
     Rules,
     Standing,
     Trees,
-    WrittenDirectories,
     find,
     root_standing,
     step_into,
@@ -243,9 +242,7 @@ class Snapshot(NamedTuple):
             yield walk(root, removed=removed)
 
     @contextmanager
-    def findings_in_rows(
-        self, cancel: CancelToken = NEVER
-    ) -> Iterator[Iterator[Finding | PlainDirectory | WrittenDirectories | PlainFiles]]:
+    def findings_in_rows(self, cancel: CancelToken = NEVER) -> Iterator[Iterator[FoundInRows]]:
         """As :meth:`findings` for who reads every content: plain files that are added come read.
 
         A long walk gets directories from a second process (:mod:`whiteout.readahead`).
@@ -253,7 +250,10 @@ class Snapshot(NamedTuple):
         Raises:
             ReadError: a layer cannot be opened.
         """
-        with self.reading(cancel, opens_files=True) as root, ReadAhead(self, root) as ahead:
+        with (
+            self.reading(cancel, opens_files=True) as root,
+            closing(ReadAhead(self, root)) as ahead,
+        ):
             yield walk_in_rows(root, ahead)
 
 

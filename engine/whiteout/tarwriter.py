@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable
 
 from whiteout.cancel import CancelToken
-from whiteout.differ import PlainFiles, WrittenDirectories
+from whiteout.differ import FoundInRows, PlainFiles, WrittenDirectories
 from whiteout.errors import changed_size, read_error
-from whiteout.layerentries import LayerEntry
+from whiteout.layerentries import LayerEntry, LayerPlan
 from whiteout.merged import Node
 from whiteout.tarheader import BLOCK, END_OF_ARCHIVE, plain_file_header
 
@@ -36,6 +36,21 @@ class TarWriter:
         self._gathered: list[bytes] = []
         self._size = 0
 
+    def write_found(self, found: FoundInRows, plan: LayerPlan) -> None:
+        """Write the entries that *found* makes by *plan*, none or many.
+
+        Raises:
+            ReadError: something could not be read.
+            SnapshotChanged: a content is not what it was said to be.
+            Cancelled: the token was cancelled.
+        """
+        for entry in plan.entries(found):
+            self.write(entry)
+        if isinstance(found, PlainFiles):
+            self._write_files(found)
+        elif isinstance(found, WrittenDirectories):
+            self._write_directories(found)
+
     def write(self, entry: LayerEntry) -> None:
         """Write one entry.
 
@@ -58,12 +73,8 @@ class TarWriter:
         if self._size >= _FLUSH:
             self.flush()
 
-    def write_files(self, row: PlainFiles) -> None:
-        """Write the entries of plain files, which were read already.
-
-        Raises:
-            Cancelled: the token was cancelled.
-        """
+    def _write_files(self, row: PlainFiles) -> None:
+        """Write the entries of plain files, which were read already."""
         self._cancel.check()
         gathered = self._gathered
         directory = row.path[1:] + b"/" if row.path else b""
@@ -76,12 +87,8 @@ class TarWriter:
         if self._size >= _FLUSH:
             self.flush()
 
-    def write_directories(self, written: WrittenDirectories) -> None:
-        """Write the entries of directories and of what is in them, which are tar bytes already.
-
-        Raises:
-            Cancelled: the token was cancelled.
-        """
+    def _write_directories(self, written: WrittenDirectories) -> None:
+        """Write the entries of directories and of what is in them, which are tar bytes already."""
         self._cancel.check()
         self.entries += written.entries
         if len(written.data) >= _LARGE:
